@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What nsntrace says, one line at a time. A line goes to standard error in one
+ * write, or, in the processes that must not hold the user's terminal, to a sink
+ * that carries it to the process that does.
+ */
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static enum log_level log_level = LOG_LEVEL_NOTE;
+static log_sink *log_sink_function;
+static void *log_sink_context;
+
+/* Choose what is said; everything above @level is dropped. */
+void log_set_level(enum log_level level)
+{
+	log_level = level;
+}
+
+/* Whether a line of @level would be said at all. */
+bool log_enabled(enum log_level level)
+{
+	return level <= log_level;
+}
+
+/* Send every line to @sink from now on; NULL means standard error. */
+void log_set_sink(log_sink *sink, void *context)
+{
+	log_sink_function = sink;
+	log_sink_context = context;
+}
+
+static uint64_t monotonic_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/*
+ * When this run began, in nanoseconds of CLOCK_MONOTONIC: the time of the first
+ * call. Children inherit it, so that all processes of a run tell the same time.
+ */
+uint64_t log_started(void)
+{
+	static uint64_t started;
+
+	if (!started)
+		started = monotonic_now();
+
+	return started;
+}
+
+/* Say a finished @line (with its newline), if @level is to be said. */
+void log_line(enum log_level level, const char *line)
+{
+	if (!log_enabled(level))
+		return;
+
+	if (log_sink_function) {
+		log_sink_function(level, line, log_sink_context);
+		return;
+	}
+
+	/* Nobody can be told that standard error does not work. */
+	if (write(STDERR_FILENO, line, strlen(line)) < 0)
+		return;
+}
+
+/* Lines longer than this are cut: they must fit one message of a channel. */
+#define LINE_MAX_BYTES 1024
+
+static void say(enum log_level level, const char *prefix, const char *fmt,
+		va_list args, const char *reason)
+{
+	char line[LINE_MAX_BYTES];
+	int used;
+
+	if (!log_enabled(level))
+		return;
+
+	used = snprintf(line, sizeof(line), "%s", prefix);
+	used += vsnprintf(line + used, sizeof(line) - (size_t)used, fmt, args);
+	if (reason && used < (int)sizeof(line))
+		used += snprintf(line + used, sizeof(line) - (size_t)used,
+				 ": %s", reason);
+	if (used > (int)sizeof(line) - 2)
+		used = sizeof(line) - 2;
+	line[used] = '\n';
+	line[used + 1] = '\0';
+
+	log_line(level, line);
+}
+
+/*
+ * Report once that something failed with @err, a positive errno, and hand the
+ * error back as -@err, so that callers can return it untouched.
+ */
+int fail(int err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(LOG_LEVEL_ERROR, "nsntrace: ", fmt, args, strerror(err));
+	va_end(args);
+
+	return -err;
+}
+
+/* Report that what the user asked for cannot be; there is no errno to it. */
+int refuse(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(LOG_LEVEL_ERROR, "nsntrace: ", fmt, args, NULL);
+	va_end(args);
+
+	return -EINVAL;
+}
+
+/* The second line of an error: what the user can do about it. */
+void hint(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(LOG_LEVEL_ERROR, "nsntrace: hint: ", fmt, args, NULL);
+	va_end(args);
+}
+
+/* The run goes on, but not quite as the user may think. */
+void warn(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(LOG_LEVEL_WARNING, "nsntrace: warning: ", fmt, args, NULL);
+	va_end(args);
+}
+
+/* A line of the run's normal report. */
+void note(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(LOG_LEVEL_NOTE, "", fmt, args, NULL);
+	va_end(args);
+}
+
+/* A step of the run, with the milliseconds since the run began. */
+void debug(const char *fmt, ...)
+{
+	char prefix[48];
+	uint64_t micros = (monotonic_now() - log_started()) / 1000;
+	va_list args;
+
+	if (!log_enabled(LOG_LEVEL_DEBUG))
+		return;
+
+	snprintf(prefix, sizeof(prefix), "nsntrace: %4llu.%03llu ms: ",
+		 (unsigned long long)micros / 1000,
+		 (unsigned long long)micros % 1000);
+	va_start(args, fmt);
+	say(LOG_LEVEL_DEBUG, prefix, fmt, args, NULL);
+	va_end(args);
+}
+
+/* Out of memory: nobody handles it better than by ending here. */
+void die_no_memory(void)
+{
+	fail(ENOMEM, "cannot go on");
+	_exit(125);
+}

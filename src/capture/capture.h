@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_CAPTURE_CAPTURE_H
+#define NSNTRACE_CAPTURE_CAPTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "capture/source.h"
+#include "capture/writer.h"
+
+/*
+ * A capture from its source to its file: a reader thread that empties the
+ * rings, a bounded queue, stages, a writer thread.
+ */
+struct capture;
+
+struct capture_settings {
+	const struct source_ops *source;
+	struct source_settings from;
+	const struct writer_ops *format;
+	struct writer_about about;
+	size_t queue_bytes;
+};
+
+/* What came of it. */
+struct capture_result {
+	uint64_t written;	/* packets whole in the file */
+	uint64_t truncated;	/* of those, cut by the snaplen */
+	uint64_t dropped_ring;	/* by the kernel */
+	uint64_t dropped_queue; /* by the bounded queue */
+	uint64_t lost;		/* kept out by a write error */
+	uint64_t bytes;		/* size of the file */
+	int error;		/* -errno of the write or read that failed */
+	unsigned interface_count;
+	struct capture_statistics interfaces[INTERFACES_MAX];
+};
+
+int capture_open(const struct capture_settings *settings,
+		 struct capture **capture);
+int capture_start(struct capture *capture, int fd);
+int capture_error_fd(const struct capture *capture);
+int capture_stop(struct capture *capture, struct capture_result *result);
+void capture_free(struct capture *capture);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_CAPTURE_FRAME_H
+#define NSNTRACE_CAPTURE_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum direction {
+	DIRECTION_UNKNOWN, /* values of the epb_flags field of pcapng */
+	DIRECTION_INBOUND,
+	DIRECTION_OUTBOUND,
+};
+
+/* One captured packet, followed by its bytes. */
+struct frame {
+	uint64_t time;	    /* nanoseconds since the epoch */
+	uint32_t caplen;    /* bytes kept */
+	uint32_t len;	    /* bytes it had */
+	uint16_t interface; /* index into the capture's interfaces */
+	uint8_t direction;  /* enum direction */
+	uint8_t flags;	    /* for stages; 0 from a source */
+	uint32_t reserved;
+	uint8_t bytes[];
+};
+
+/* What a frame takes in a batch: the next one is aligned for its fields. */
+static inline size_t frame_size(const struct frame *frame)
+{
+	return (sizeof(*frame) + frame->caplen + 7) & ~(size_t)7;
+}
+
+#endif

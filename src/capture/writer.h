@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_CAPTURE_WRITER_H
+#define NSNTRACE_CAPTURE_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "capture/frame.h"
+#include "capture/source.h"
+
+/* What a section says of itself. */
+struct writer_about {
+	const char *application; /* "nsntrace 0.1" */
+	const char *os;		 /* "Linux 6.18.0" */
+	const char *hardware;	 /* of the machine, or NULL */
+	const char *filter;	 /* pcap-filter expression, or NULL */
+	uint32_t snaplen;
+	bool nanoseconds; /* classic pcap; pcapng always has them */
+};
+
+/* Counts of one interface, for its statistics block. */
+struct writer_statistics {
+	uint64_t start; /* nanoseconds since the epoch */
+	uint64_t end;
+	uint64_t received;
+	uint64_t dropped;
+};
+
+struct writer {
+	const struct writer_ops *ops;
+	struct writer_about about;
+	struct buf buf; /* whole records, not yet written */
+	int fd;
+	bool regular;	       /* a failed write can be cut back */
+	int error;	       /* -errno of the first failed write, or 0 */
+	uint64_t written;      /* packets that are whole in the file */
+	uint64_t buffered;     /* packets in @buf */
+	uint64_t lost;	       /* packets that a write error kept out */
+	uint64_t bytes;	       /* bytes of the file */
+};
+
+/*
+ * One file format. Each call appends whole records to writer->buf; none of
+ * them can fail, as writing is writer.c's business.
+ */
+struct writer_ops {
+	const char *name;
+	void (*open)(struct writer *writer);
+	void (*interface)(struct writer *writer,
+			  const struct capture_interface *interface);
+	void (*packet)(struct writer *writer, const struct frame *frame);
+	void (*statistics)(struct writer *writer, unsigned interface,
+			   const struct writer_statistics *statistics);
+	void (*close)(struct writer *writer);
+	/*
+	 * The size of the record that begins at @record; sets @packet if it
+	 * holds a packet.
+	 */
+	size_t (*record)(const uint8_t *record, bool *packet);
+};
+
+extern const struct writer_ops writer_pcap;
+extern const struct writer_ops writer_pcapng;
+
+int writer_open(struct writer *writer, const struct writer_ops *ops, int fd,
+		const struct writer_about *about,
+		const struct capture_interface *interfaces, unsigned count);
+int writer_packet(struct writer *writer, const struct frame *frame);
+int writer_flush(struct writer *writer);
+int writer_statistics(struct writer *writer, unsigned interface,
+		      const struct writer_statistics *statistics);
+int writer_close(struct writer *writer);
+
+#endif

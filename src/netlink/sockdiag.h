@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_NETLINK_SOCKDIAG_H
+#define NSNTRACE_NETLINK_SOCKDIAG_H
+
+/* The sockets of the namespace in which it was opened. */
+struct sockdiag;
+
+int sockdiag_open(struct sockdiag **sockdiag);
+void sockdiag_close(struct sockdiag *sockdiag);
+int sockdiag_tcp_unfinished(struct sockdiag *sockdiag);
+
+#endif

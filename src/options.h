@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_OPTIONS_H
+#define NSNTRACE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/ip.h"
+#include "base/log.h"
+
+enum engine {
+	ENGINE_AUTO,
+	ENGINE_NAT,
+	ENGINE_NONE,
+};
+
+enum format {
+	FORMAT_AUTO, /* by the name of the file */
+	FORMAT_PCAP,
+	FORMAT_PCAPNG,
+};
+
+/* What to do instead of a run, if anything. */
+enum action {
+	ACTION_RUN,
+	ACTION_DRY_RUN,
+	ACTION_HELP,
+	ACTION_VERSION,
+	ACTION_COMPLETION, /* print a completion script; for the build */
+};
+
+#define OPTIONS_DNS_MAX 8
+
+/* The command line, checked; nothing of the host was looked at yet. */
+struct options {
+	enum action action;
+	const char *outfile;
+	const char *device; /* NULL: the host's own routing */
+	const char *filter; /* NULL: all */
+	const char *user;   /* NULL: who invoked us */
+	struct ip dns[OPTIONS_DNS_MAX];
+	size_t dns_count;
+	enum format format;
+	uint32_t snaplen;	  /* bytes */
+	uint32_t buffer_size;	  /* MiB, all rings together */
+	bool nanoseconds;	  /* classic pcap only */
+	bool loopback;		  /* capture the namespace's lo */
+	bool wait;		  /* for the last descendant */
+	uint32_t linger_ms;	  /* for TCP to finish, after the end */
+	bool sync;		  /* return when all is gone */
+	enum engine engine;
+	enum log_level log_level; /* -q, -v */
+	const char *completion;	  /* shell, for ACTION_COMPLETION */
+	char **argv;		  /* the program and its arguments */
+};
+
+int options_parse(int argc, char **argv, struct options *options);
+void options_help(FILE *stream);
+int options_completion(const char *shell, FILE *stream);
+
+#endif
