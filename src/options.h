@@ -32,6 +32,7 @@ enum action {
 };
 
 #define OPTIONS_DNS_MAX 8
+#define OPTIONS_SNAPLEN_MAX 262144 /* as in tcpdump and Wireshark */
 
 /* The command line, checked; nothing of the host was looked at yet. */
 struct options {
@@ -42,6 +43,7 @@ struct options {
 	const char *user;   /* NULL: who invoked us */
 	struct ip dns[OPTIONS_DNS_MAX];
 	size_t dns_count;
+	bool public_dns; /* @dns holds the well-known public resolvers */
 	enum format format;
 	uint32_t snaplen;	  /* bytes */
 	uint32_t buffer_size;	  /* MiB, all rings together */
