@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fixtures for the end-to-end tests, and what a run of them must have."""
+
+import os
+
+import pytest
+
+from lab import Lab
+
+
+def pytest_configure(config):
+    program = os.environ.get("NSNTRACE")
+    if not program or not os.access(program, os.X_OK):
+        raise pytest.UsageError(
+            "NSNTRACE must name the nsntrace program to be tested"
+            f" (it is {program!r})")
+    if os.geteuid() != 0:
+        raise pytest.UsageError("these tests build namespaces: run them as root")
+
+
+@pytest.fixture
+def lab():
+    made = Lab()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def lab_module():
+    made = Lab()
+    yield made
+    made.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test that did not run has shown nothing."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped is failed: {report.longrepr}"
+
+
+def pytest_terminal_summary(terminalreporter):
+    count = {name: len(terminalreporter.stats.get(name, []))
+             for name in ("passed", "failed", "error", "skipped")}
+    terminalreporter.write_line(
+        f"end to end: {count['passed']} passed,"
+        f" {count['failed'] + count['error']} failed,"
+        f" {count['skipped']} skipped")
