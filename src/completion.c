@@ -92,7 +92,7 @@ static void print_bash(FILE *stream)
 	      stream);
 }
 
-/* One argument of _arguments: spellings that exclude each other, help, value. */
+/* An argument of _arguments: spellings, of which one will do, help, value. */
 static void print_zsh_option(FILE *stream, const struct option_entry *entry)
 {
 	const char *joined = entry->value ? "+" : "";
@@ -169,6 +169,7 @@ static void print_fish(FILE *stream)
 	}
 }
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	void (*print)(FILE *stream);
@@ -177,6 +178,7 @@ static const struct {
 	{ "zsh", print_zsh },
 	{ "fish", print_fish },
 };
+/* clang-format on */
 
 /*
  * Print the completion script for @shell to @stream. Returns 0, or a negative

@@ -19,7 +19,7 @@
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 #define BUFFER_SIZE_MAX 1024
-#define LINGER_MAX 3600
+#define LINGER_MAX	3600
 
 static const struct option_value file_value = {
 	.name = "FILE",
@@ -57,25 +57,17 @@ static const struct option_value engine_value = {
 };
 
 /* A value that no shell can guess. */
-#define VALUE(text)                                                            \
-	(&(const struct option_value){ .name = (text), .zsh = " ", .fish = "-x" })
+#define VALUE(text)                    \
+	(&(const struct option_value){ \
+		.name = (text), .zsh = " ", .fish = "-x" })
 
-struct choice {
-	const char *name;
-	int value; /* of an enum; -1: its day has not come */
-};
-
-static int choose(const char *option, const struct choice *choices,
-		  size_t count, const struct option_value *takes, const char *value)
+/* The index of @value in @names, where what has no name is NULL. */
+static int choose(const char *option, const char *const names[], size_t count,
+		  const struct option_value *takes, const char *value)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(choices[i].name, value) != 0)
-			continue;
-		if (choices[i].value < 0)
-			return refuse("%s %s is not yet supported", option,
-				      value);
-		return choices[i].value;
-	}
+	for (size_t i = 0; i < count; i++)
+		if (names[i] && strcmp(names[i], value) == 0)
+			return (int)i;
 
 	return refuse("%s takes %s, not '%s'", option, takes->name, value);
 }
@@ -181,15 +173,14 @@ static int set_dns(struct options *options, const char *value)
 	return 0;
 }
 
-
 static int set_format(struct options *options, const char *value)
 {
-	static const struct choice formats[] = {
-		{ "pcap", FORMAT_PCAP },
-		{ "pcapng", FORMAT_PCAPNG },
+	static const char *const names[] = {
+		[FORMAT_PCAP] = "pcap",
+		[FORMAT_PCAPNG] = "pcapng",
 	};
-	int format = choose("--format", formats, ARRAY_SIZE(formats),
-			    &format_value, value);
+	int format = choose("--format", names, ARRAY_SIZE(names), &format_value,
+			    value);
 
 	if (format < 0)
 		return format;
@@ -200,15 +191,16 @@ static int set_format(struct options *options, const char *value)
 
 static int set_engine(struct options *options, const char *value)
 {
-	static const struct choice engines[] = {
-		{ "nat", ENGINE_NAT },
-		{ "none", ENGINE_NONE },
-		{ "gateway", -1 },
-		{ "preload", -1 },
+	static const char *const names[] = {
+		[ENGINE_NAT] = "nat",
+		[ENGINE_NONE] = "none",
 	};
-	int engine = choose("--engine", engines, ARRAY_SIZE(engines),
-			    &engine_value, value);
+	int engine;
 
+	if (strcmp(value, "gateway") == 0 || strcmp(value, "preload") == 0)
+		return refuse("--engine %s is not yet supported", value);
+	engine = choose("--engine", names, ARRAY_SIZE(names), &engine_value,
+			value);
 	if (engine < 0)
 		return engine;
 	options->engine = (enum engine)engine;
@@ -259,13 +251,13 @@ static int set_completion(struct options *options, const char *value)
 }
 
 /* The setter of an option that stores one fixed thing. */
-#define FLAG(name, field, constant)                                            \
-	static int set_##name(struct options *options, const char *value)      \
-	{                                                                      \
-		(void)value;                                                   \
-		options->field = (constant);                                   \
-                                                                               \
-		return 0;                                                      \
+#define FLAG(name, field, constant)                                       \
+	static int set_##name(struct options *options, const char *value) \
+	{                                                                 \
+		(void)value;                                              \
+		options->field = (constant);                              \
+                                                                          \
+		return 0;                                                 \
 	}
 
 FLAG(dry_run, action, ACTION_DRY_RUN)
@@ -283,6 +275,9 @@ static const char capture[] = "Capture";
 static const char network[] = "Network";
 static const char program[] = "Program";
 static const char messages[] = "Messages";
+
+/* clang-format scatters tables whose rows take two lines. */
+/* clang-format off */
 
 /*
  * In the order of --help. The words stay clear of quotes, brackets and colons,
@@ -345,5 +340,7 @@ const struct option_entry option_table[] = {
 	{ .letters = "Y", .name = "show" },
 	{ .letters = "k", .name = "tls-keys" },
 };
+
+/* clang-format on */
 
 const size_t option_count = ARRAY_SIZE(option_table);

@@ -186,7 +186,7 @@ int options_parse(int argc, char **argv, struct options *options)
 	autofree struct option *long_options =
 		xcalloc(option_count + 1, sizeof(*long_options));
 	autofree char *short_options = xcalloc(option_count, SHORT_SIZE);
-	int code, ret;
+	int ret;
 
 	*options = (struct options){
 		.outfile = "nsntrace.pcap",
@@ -205,8 +205,9 @@ int options_parse(int argc, char **argv, struct options *options)
 	optind = 0; /* begin anew, however often this is called */
 	opterr = 0;
 	while (is_run(options)) {
-		code = getopt_long(argc, argv, short_options, long_options,
-				   NULL);
+		int code = getopt_long(argc, argv, short_options, long_options,
+				       NULL);
+
 		if (code < 0)
 			break;
 		if (code == '?' || code == ':')

@@ -31,7 +31,7 @@ enum action {
 	ACTION_COMPLETION, /* print a completion script; for the build */
 };
 
-#define OPTIONS_DNS_MAX 8
+#define OPTIONS_DNS_MAX	    8
 #define OPTIONS_SNAPLEN_MAX 262144 /* as in tcpdump and Wireshark */
 
 /* The command line, checked; nothing of the host was looked at yet. */
@@ -45,13 +45,13 @@ struct options {
 	size_t dns_count;
 	bool public_dns; /* @dns holds the well-known public resolvers */
 	enum format format;
-	uint32_t snaplen;	  /* bytes */
-	uint32_t buffer_size;	  /* MiB, all rings together */
-	bool nanoseconds;	  /* classic pcap only */
-	bool loopback;		  /* capture the namespace's lo */
-	bool wait;		  /* for the last descendant */
-	uint32_t linger_ms;	  /* for TCP to finish, after the end */
-	bool sync;		  /* return when all is gone */
+	uint32_t snaplen;     /* bytes */
+	uint32_t buffer_size; /* MiB, all rings together */
+	bool nanoseconds;     /* classic pcap only */
+	bool loopback;	      /* capture the namespace's lo */
+	bool wait;	      /* for the last descendant */
+	uint32_t linger_ms;   /* for TCP to finish, after the end */
+	bool sync;	      /* return when all is gone */
 	enum engine engine;
 	enum log_level log_level; /* -q, -v */
 	const char *completion;	  /* shell, for ACTION_COMPLETION */
