@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Keep the manual, --help and the completions of the shells in step.
+
+Runs the nsntrace that $NSNTRACE names. The reference is its --help: the manual
+and every completion script must have the same options, with the same letters,
+names and arguments, and no others. What the manual calls not yet supported must
+be refused in these words.
+"""
+
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = pathlib.Path(os.environ.get("top_srcdir", HERE.parents[1]))
+MANUAL = TOP / "man" / "nsntrace.1"
+
+
+def nsntrace(*words):
+    """Run nsntrace, which is to do no more than to answer."""
+    return subprocess.run([os.environ["NSNTRACE"], *words], text=True,
+                          capture_output=True, check=False)
+
+
+def completion(shell):
+    """The completion script for a shell."""
+    return nsntrace("--completion", shell).stdout
+
+
+def in_help():
+    """Each option of --help: its spellings -> its argument, or None."""
+    line = re.compile(r"  ((?:-\w, )*) *(--[\w-]+)(?: (\S+))?  +\S")
+    options = {}
+    for found in map(line.match, nsntrace("--help").stdout.splitlines()):
+        if found:
+            letters, name, argument = found.groups()
+            options[(*re.findall(r"-\w", letters), name)] = argument
+    return options
+
+
+def section(name):
+    """The text of one section of the manual."""
+    return re.search(rf"^\.Sh {name}\n(.*?)(?=^\.Sh |\Z)",
+                     MANUAL.read_text(), re.MULTILINE | re.DOTALL).group(1)
+
+
+def spellings(mdoc):
+    """The options in a piece of mdoc: "Fl o , w , Fl \\-out" and the like."""
+    return tuple("-" + word.replace("\\-", "-") for word in mdoc.split()
+                 if word not in ("Fl", ","))
+
+
+def in_manual():
+    """The same of the section OPTIONS of the manual."""
+    items = re.findall(r"^\.It (Fl .*?)(?: Ar (.*))?$", section("OPTIONS"),
+                       re.MULTILINE)
+    return {spellings(flags): argument or None for flags, argument in items}
+
+
+def in_zsh():
+    """The same of the arguments of _arguments."""
+    items = re.findall(r"^\t'\((-[^)]*)\)'\S+'\[[^]]*\](?::(.*?):.*)?' \\$",
+                       completion("zsh"), re.MULTILINE)
+    return {tuple(words.split()): argument or None
+            for words, argument in items if words != "-"}
+
+
+def in_fish():
+    """The same of the calls of complete, which do not name the argument."""
+    options = {}
+    for line in completion("fish").splitlines():
+        words = shlex.split(line) if line.startswith("complete") else []
+        pairs = list(zip(words, words[1:]))
+        names = [f"-{word}" for option, word in pairs if option == "-s"]
+        names += [f"--{word}" for option, word in pairs if option == "-l"]
+        if names:
+            options[tuple(names)] = "-x" in words or "-r" in words
+    return options
+
+
+def ask_bash(questions):
+    """What the bash completion proposes for each list of words."""
+    script = completion("bash") + """
+    ask() {
+        COMP_WORDS=(nsntrace "$@") COMP_CWORD=$#
+        COMPREPLY=()
+        _nsntrace
+        echo "${COMPREPLY[*]}"
+    }
+    """ + "\n".join("ask " + shlex.join(words) for words in questions)
+    answers = subprocess.run(["bash", "-c", script], text=True,
+                             capture_output=True, check=True).stdout
+    return [answer.split() for answer in answers.splitlines()]
+
+
+def differences(where, found, expected):
+    """Tell what differs between the options found somewhere and --help."""
+    for option in sorted(found.keys() | expected.keys()):
+        name = ", ".join(option)
+        if option not in found:
+            yield f"{where}: {name} is missing"
+        elif option not in expected:
+            yield f"{where}: {name} is not in --help"
+        elif found[option] != expected[option]:
+            yield (f"{where}: {name} takes {found[option]}, "
+                   f"in --help {expected[option]}")
+
+
+def bash_differences(expected):
+    """Tell where bash proposes other options or values than --help has."""
+    every = [word for option in expected for word in option]
+    takes = [word for option in expected for word in option
+             if expected[option]]
+    choices = {word: expected[option].split("|") for option in expected
+               for word in option if "|" in (expected[option] or "")}
+
+    proposed, *answers = ask_bash(
+        [["-"]]
+        # After an option and its value the next option is proposed, but
+        # nothing after an option without one and PROGRAM.
+        + [[word, "x", "--hel"] for word in every]
+        + [[word, ""] for word in choices])
+    if sorted(proposed) != sorted(every):
+        yield f"bash: proposes {proposed}, in --help are {every}"
+    for word, answer in zip(every, answers):
+        if (answer == ["--help"]) != (word in takes):
+            yield f"bash: wrong about whether {word} takes a value"
+    for (word, values), answer in zip(choices.items(), answers[len(every):]):
+        if answer != values:
+            yield f"bash: {word} takes {values}, but it proposes {answer}"
+
+
+def refused_differences():
+    """Tell which option the manual wrongly calls not yet supported."""
+    text = section("CAVEATS").partition("Not yet supported")[2]
+    flags = [flag for line in re.findall(r"^\.(?:Pq )?(Fl .*)$", text,
+                                         re.MULTILINE)
+             for flag in spellings(re.sub(r" [.]$", "", line))]
+    if not flags:
+        yield "manual: tells nothing of what is not yet supported"
+    for flag in flags:
+        if "is not yet supported" not in nsntrace(flag).stderr:
+            yield f"manual: calls {flag} not yet supported, but it is"
+
+
+def main():
+    expected = in_help()
+    if ("-o", "-w", "--outfile") not in expected:
+        sys.exit("--help has no --outfile: is this nsntrace?")
+    takes_value = {option: argument is not None
+                   for option, argument in expected.items()}
+
+    findings = [
+        *differences("manual", in_manual(), expected),
+        *differences("zsh", in_zsh(), expected),
+        *differences("fish", in_fish(), takes_value),
+        *bash_differences(expected),
+        *refused_differences(),
+    ]
+    for finding in findings:
+        print(finding)
+    sys.exit(bool(findings))
+
+
+if __name__ == "__main__":
+    main()
