@@ -107,6 +107,24 @@ int fd_standard_streams(void)
 	return 0;
 }
 
+/*
+ * Let go of the user's terminal and pipes: 0, 1 and 2 lead nowhere from now
+ * on. Returns 0 or -errno.
+ */
+int fd_leave_standard_streams(void)
+{
+	autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return -errno;
+	for (int fd = 0; fd <= 2; fd++) {
+		if (dup2(null, fd) < 0)
+			return -errno;
+	}
+
+	return 0;
+}
+
 /* calloc() that cannot fail. */
 void *xcalloc(size_t count, size_t size)
 {

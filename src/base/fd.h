@@ -16,6 +16,7 @@ int take_fd(int *fd);
 int write_all(int fd, const void *bytes, size_t size);
 int fd_close_inherited(void);
 int fd_standard_streams(void);
+int fd_leave_standard_streams(void);
 
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *pointer, size_t size);

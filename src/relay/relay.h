@@ -23,6 +23,11 @@ struct relay_service {
 	char device[16]; /* upstream sockets leave by it; "": by any */
 };
 
+struct identity;
+
+void relay_main(const struct relay_service *services, size_t count,
+		const struct identity *as, int channel)
+	__attribute__((noreturn));
 int relay_listen(const struct relay_service *service);
 int relay_serve(const struct relay_service *services, const int *listeners,
 		size_t count, int end_fd);

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The cgroup in which a run's program is born: it holds all descendants, even
+ * those that daemonise or are setuid, so that they can be counted and ended
+ * without asking each of them. Only cgroup v2 (also where it is mounted beside
+ * v1); silent, as a host without it is not an error.
+ */
+#include "base/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+
+/* Where cgroup v2 is mounted with its root, or NULL; the caller frees it. */
+static char *find_mount(void)
+{
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL;
+	char *found = NULL;
+	size_t size = 0;
+
+	if (!mounts)
+		return NULL;
+
+	/* proc(5): id parent dev root mountpoint options ... - type source */
+	while (!found && getline(&line, &size, mounts) > 0) {
+		char root[512];
+		char point[512];
+
+		if (strstr(line, " - cgroup2 ") &&
+		    sscanf(line, "%*s %*s %*s %511s %511s", root, point) == 2 &&
+		    !strcmp(root, "/"))
+			found = xstrdup(point);
+	}
+	free(line);
+	fclose(mounts);
+
+	return found;
+}
+
+/*
+ * The directory of the caller's own cgroup. Returns a path that the caller
+ * frees, or NULL if there is no cgroup v2 to be seen here.
+ */
+char *cgroup_own_path(void)
+{
+	autofree char *mount = find_mount();
+	FILE *file = mount ? fopen("/proc/self/cgroup", "re") : NULL;
+	char *line = NULL;
+	char *path = NULL;
+	size_t size = 0;
+
+	if (!file)
+		return NULL;
+
+	while (!path && getline(&line, &size, file) > 0) {
+		if (strncmp(line, "0::/", 4) != 0)
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		path = xasprintf("%s%s", mount, line + 3);
+	}
+	free(line);
+	fclose(file);
+
+	return path;
+}
+
+static int open_in(int dir, const char *name, int flags)
+{
+	int fd = openat(dir, name, flags | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Make the cgroup @path, and open what is needed of it later: the descriptor
+ * of cgroup.kill keeps its authority when the process drops its own.
+ *
+ * Returns 0, or -errno with nothing made.
+ */
+int cgroup_create(struct cgroup *cgroup, const char *path)
+{
+	int ret;
+
+	*cgroup = CGROUP_NONE;
+	if (mkdir(path, 0755) < 0)
+		return -errno;
+	cgroup->path = xstrdup(path);
+
+	cgroup->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ret = cgroup->dir < 0 ? -errno : 0;
+	if (!ret) {
+		cgroup->kill = open_in(cgroup->dir, "cgroup.kill", O_WRONLY);
+		ret = cgroup->kill < 0 ? cgroup->kill : 0;
+	}
+	if (!ret) {
+		cgroup->events =
+			open_in(cgroup->dir, "cgroup.events", O_RDONLY);
+		ret = cgroup->events < 0 ? cgroup->events : 0;
+	}
+	if (ret < 0) {
+		rmdir(path);
+		cgroup_close(cgroup);
+	}
+
+	return ret;
+}
+
+/* Kill all in the cgroup behind @kill_fd. Returns 0 or -errno. */
+int cgroup_kill(int kill_fd)
+{
+	return write(kill_fd, "1", 1) < 0 ? -errno : 0;
+}
+
+/*
+ * The processes in the cgroup: fills in up to @max of @pids and returns how
+ * many there are in all. Zombies count for the kernel, not for us.
+ */
+size_t cgroup_pids(const struct cgroup *cgroup, pid_t *pids, size_t max)
+{
+	autoclose int fd = -1;
+	FILE *file;
+	size_t count = 0;
+	int pid;
+
+	if (cgroup->dir < 0)
+		return 0;
+	/* Opened anew: the offset of an open one would be shared. */
+	fd = open_in(cgroup->dir, "cgroup.procs", O_RDONLY);
+	file = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!file)
+		return 0;
+	take_fd(&fd);
+
+	while (fscanf(file, "%d", &pid) == 1) {
+		if (count < max)
+			pids[count] = pid;
+		count++;
+	}
+	fclose(file);
+
+	return count;
+}
+
+/*
+ * Wait until nobody lives in the cgroup any more, at most @timeout_ms.
+ * Returns 1 if it is empty, 0 if time is up, or -errno.
+ */
+int cgroup_wait_empty(const struct cgroup *cgroup, int timeout_ms)
+{
+	struct pollfd event = { .fd = cgroup->events, .events = POLLPRI };
+	char text[256];
+	ssize_t size;
+	int ready;
+
+	/* Reading arms the notification: look first, then wait. */
+	for (;;) {
+		size = pread(cgroup->events, text, sizeof(text) - 1, 0);
+		if (size < 0)
+			return -errno;
+		text[size] = '\0';
+		if (strstr(text, "populated 0"))
+			return 1;
+		ready = poll(&event, 1, timeout_ms);
+		if (ready <= 0)
+			return ready < 0 && errno != EINTR ? -errno : 0;
+	}
+}
+
+/*
+ * Remove the cgroup @path. Whoever still lives in it is moved up to its parent
+ * first: it goes on, as it would have without us. Returns 0 or -errno.
+ */
+int cgroup_remove(const char *path)
+{
+	autofree char *parent = xasprintf("%s/../cgroup.procs", path);
+	autofree char *procs = xasprintf("%s/cgroup.procs", path);
+
+	for (int attempt = 0; attempt < 100; attempt++) {
+		FILE *file;
+		char pid[16];
+
+		if (rmdir(path) == 0 || errno == ENOENT)
+			return 0;
+		if (errno != EBUSY)
+			return -errno;
+
+		file = fopen(procs, "re");
+		while (file && fscanf(file, "%15s", pid) == 1) {
+			autoclose int fd = open(parent, O_WRONLY | O_CLOEXEC);
+
+			/* One that has ended meanwhile is no loss. */
+			if (fd >= 0 && write(fd, pid, strlen(pid)) < 0)
+				debug("cannot move process %s up", pid);
+		}
+		if (file)
+			fclose(file);
+	}
+
+	return -EBUSY;
+}
+
+/* Close the descriptors; the cgroup itself stays. */
+void cgroup_close(struct cgroup *cgroup)
+{
+	fd_close(&cgroup->dir);
+	fd_close(&cgroup->kill);
+	fd_close(&cgroup->events);
+	free(cgroup->path);
+	*cgroup = CGROUP_NONE;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_BASE_CGROUP_H
+#define NSNTRACE_BASE_CGROUP_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* A cgroup (v2) of the run; all descriptors -1 where there is none. */
+struct cgroup {
+	int dir;
+	int kill; /* writing "1" kills all in it, whoever writes (5.14) */
+	int events;
+	char *path;
+};
+
+#define CGROUP_NONE ((struct cgroup){ .dir = -1, .kill = -1, .events = -1 })
+
+char *cgroup_own_path(void);
+int cgroup_create(struct cgroup *cgroup, const char *path);
+int cgroup_kill(int kill_fd);
+size_t cgroup_pids(const struct cgroup *cgroup, pid_t *pids, size_t max);
+int cgroup_wait_empty(const struct cgroup *cgroup, int timeout_ms);
+int cgroup_remove(const char *path);
+void cgroup_close(struct cgroup *cgroup);
+
+#endif

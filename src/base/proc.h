@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_BASE_PROC_H
+#define NSNTRACE_BASE_PROC_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+pid_t proc_fork(int *pidfd);
+pid_t proc_fork_into_cgroup(int cgroup_fd, int *pidfd);
+int proc_signal(int pidfd, int signo);
+void proc_die_with_parent(pid_t parent);
+int proc_netns_open(pid_t pid);
+uint64_t proc_netns_inode(int netns_fd);
+unsigned proc_each_in_netns(uint64_t inode, pid_t except,
+			    void (*each)(pid_t pid));
+void proc_kill_netns(uint64_t inode, pid_t except);
+
+int signals_open(const sigset_t *set);
+int exit_status(int wstatus);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The messages between the processes of a run: whole ones of fixed layout over
+ * SOCK_SEQPACKET, with descriptors beside them. End of file means that the
+ * other side has died, which is how every process learns of it.
+ */
+#include "channel.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* Make both ends of a channel. Returns 0, or a negative errno, reported. */
+int channel_pair(int pair[2])
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return fail(errno, "cannot make a socket pair");
+
+	return 0;
+}
+
+union control {
+	struct cmsghdr header;
+	char room[CMSG_SPACE(MESSAGE_FDS_MAX * sizeof(int))];
+};
+
+static void put_descriptors(struct msghdr *header, union control *control,
+			    const int *fds, size_t count)
+{
+	struct cmsghdr *cmsg = &control->header;
+
+	memset(control, 0, sizeof(*control));
+	header->msg_control = control;
+	header->msg_controllen = CMSG_SPACE(count * sizeof(int));
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(cmsg), fds, count * sizeof(int));
+}
+
+/*
+ * Send a message with @size bytes of @body and copies of @fds, which stay the
+ * caller's. Lines are dropped rather than waited for: nobody may hang because
+ * a terminal is stopped. Returns 0 or -errno; silent, as the receiver's death
+ * is seen where it is read from.
+ */
+int channel_send(int fd, enum message_type type, const void *body, size_t size,
+		 const int *fds, size_t fd_count)
+{
+	struct iovec parts[2] = {
+		{ .iov_base = &type, .iov_len = sizeof(type) },
+		{ .iov_base = (void *)body, .iov_len = size },
+	};
+	struct msghdr header = { .msg_iov = parts, .msg_iovlen = 2 };
+	int flags = MSG_NOSIGNAL;
+	union control control;
+
+	if (fd_count)
+		put_descriptors(&header, &control, fds, fd_count);
+	if (type == MESSAGE_LINE)
+		flags |= MSG_DONTWAIT;
+	while (sendmsg(fd, &header, flags) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+
+	return 0;
+}
+
+/* Send a message that says all by its type. Returns 0 or -errno. */
+int channel_tell(int fd, enum message_type type)
+{
+	return channel_send(fd, type, NULL, 0, NULL, 0);
+}
+
+static void take_descriptors(struct msghdr *header, struct message *message)
+{
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(header);
+
+	if (!cmsg || cmsg->cmsg_level != SOL_SOCKET ||
+	    cmsg->cmsg_type != SCM_RIGHTS)
+		return;
+	message->fd_count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	memcpy(message->fds, CMSG_DATA(cmsg), message->fd_count * sizeof(int));
+}
+
+/*
+ * Wait for one message. Returns 1, 0 if the other side is gone, or -errno.
+ * Descriptors that came along are the caller's.
+ */
+int channel_receive(int fd, struct message *message)
+{
+	struct iovec parts[2] = {
+		{ .iov_base = &message->type, .iov_len = sizeof(message->type) },
+		{ .iov_base = &message->body, .iov_len = sizeof(message->body) },
+	};
+	union control control;
+	struct msghdr header = {
+		.msg_iov = parts,
+		.msg_iovlen = 2,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t size;
+
+	memset(message, 0, sizeof(*message));
+	do {
+		size = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
+	} while (size < 0 && errno == EINTR);
+	/* A peer that died with unread messages resets the connection. */
+	if (size == 0 || (size < 0 && errno == ECONNRESET))
+		return 0;
+	if (size < 0)
+		return -errno;
+	take_descriptors(&header, message);
+	if ((size_t)size < sizeof(message->type))
+		return -EPROTO;
+
+	return 1;
+}
+
+static void send_line(enum log_level level, const char *line, void *context)
+{
+	const int *fd = context;
+	struct message_line body = { .level = level };
+
+	strncpy(body.text, line, sizeof(body.text) - 1);
+	channel_send(*fd, MESSAGE_LINE, &body, sizeof(body), NULL, 0);
+}
+
+/*
+ * Say everything over the channel *@fd from now on: only front writes to the
+ * user's terminal. @fd must live as long as the process.
+ */
+void channel_log_to(int *fd)
+{
+	log_set_sink(send_line, fd);
+}

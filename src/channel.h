@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_CHANNEL_H
+#define NSNTRACE_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "plan.h"
+
+/* What front, keeper and tracer tell each other. */
+enum message_type {
+	MESSAGE_LINE,	  /* anybody to front: something to say */
+	MESSAGE_BUILT,	  /* tracer to keeper: the uplink's inner half */
+	MESSAGE_LISTENERS, /* tracer to relay: sockets made inside */
+	MESSAGE_READY,	  /* tracer to keeper: capturing, without rights */
+	MESSAGE_STARTING, /* keeper to front: the program waits */
+	MESSAGE_GO,	  /* front to keeper: release it */
+	MESSAGE_FILE,	  /* keeper to tracer: where the trace goes */
+	MESSAGE_SIGNAL,	  /* front to keeper: for the program */
+	MESSAGE_STOPPED,  /* keeper to front: the program is stopped */
+	MESSAGE_ENDED,	  /* keeper to front: the program has ended */
+	MESSAGE_CUT,	  /* front to keeper to tracer: wait no longer */
+	MESSAGE_STOP,	  /* keeper to tracer: the program has ended */
+	MESSAGE_TROUBLE,  /* tracer to keeper: the trace is cut short */
+	MESSAGE_DONE,	  /* tracer to keeper: the file is closed */
+	MESSAGE_FINISHED, /* keeper to front: the host is as it was */
+};
+
+#define LINE_TEXT_SIZE 1024
+
+struct message_line {
+	enum log_level level;
+	char text[LINE_TEXT_SIZE];
+};
+
+struct message_stop {
+	uint32_t linger_ms;
+};
+
+/* Packets of the namespace's interfaces, counted three times over. */
+struct tally {
+	uint64_t interface_least; /* by the interfaces, before the end... */
+	uint64_t interface_most;  /* ...and after it */
+	bool comparable;	  /* no filter stands between the counters */
+	uint64_t ring;
+	uint64_t written;
+	uint64_t truncated;
+	uint64_t dropped_ring;
+	uint64_t dropped_queue;
+	uint64_t lost;
+	uint64_t bytes;
+	int error; /* -errno of the write that failed, or 0 */
+};
+
+struct message_finished {
+	bool failed;   /* nsntrace itself did, and has said why */
+	bool executed; /* the program ran; @wstatus is its own */
+	int exec_error; /* else the errno of exec, if it came to that */
+	int wstatus;
+	uint32_t left; /* processes still running in the namespace */
+	struct tally tally;
+};
+
+#define MESSAGE_FDS_MAX RELAY_SERVICES_MAX
+
+struct message {
+	enum message_type type;
+	union {
+		struct message_line line;
+		struct run run;
+		int signo;
+		struct message_stop stop;
+		struct tally tally;
+		struct message_finished finished;
+	} body;
+	int fds[MESSAGE_FDS_MAX]; /* the receiver owns them */
+	size_t fd_count;
+};
+
+int channel_pair(int pair[2]);
+int channel_send(int fd, enum message_type type, const void *body, size_t size,
+		 const int *fds, size_t fd_count);
+int channel_tell(int fd, enum message_type type);
+int channel_receive(int fd, struct message *message);
+void channel_log_to(int *fd);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Compiling the capture filter, before anything is built. libpcap's compiler
+ * reads text that somebody chose and may look up names in the network, so it
+ * runs in a short-lived child with the rights of who invoked us, which sends
+ * back nothing but instructions, or the reason why there are none.
+ */
+#include "filter.h"
+
+#include <errno.h>
+#include <pcap/pcap.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+
+/* Linux takes no longer socket filters (BPF_MAXINSNS). */
+#define INSTRUCTIONS_MAX 4096
+
+/* In the child: compile, send one datagram of each kind, and end. */
+static void compile(const char *expression, uint32_t snaplen,
+		    const struct identity *as, int fd)
+{
+	struct bpf_program program;
+	const char *reason;
+	pcap_t *dead;
+
+	if (rights_drop_all(as) < 0)
+		_exit(1);
+	dead = pcap_open_dead(DLT_EN10MB, (int)snaplen);
+	if (!dead)
+		_exit(1);
+	if (pcap_compile(dead, &program, expression, 1,
+			 PCAP_NETMASK_UNKNOWN) < 0) {
+		reason = pcap_geterr(dead);
+		send(fd, reason, strlen(reason), MSG_NOSIGNAL);
+		_exit(2);
+	}
+	if (program.bf_len > INSTRUCTIONS_MAX) {
+		reason = "it has more instructions than the kernel takes";
+		send(fd, reason, strlen(reason), MSG_NOSIGNAL);
+		_exit(2);
+	}
+	send(fd, program.bf_insns, program.bf_len * sizeof(struct bpf_insn),
+	     MSG_NOSIGNAL);
+	_exit(0);
+}
+
+static int receive(int fd, pid_t child, const char *expression,
+		   void **instructions, unsigned *count)
+{
+	const size_t room = INSTRUCTIONS_MAX * sizeof(struct bpf_insn);
+	autofree char *answer = xcalloc(1, room + 1);
+	ssize_t size = recv(fd, answer, room, 0);
+	int status = 0;
+
+	waitpid(child, &status, 0);
+	if (size <= 0 || !WIFEXITED(status) || WEXITSTATUS(status) == 1)
+		return refuse("cannot compile filter '%s'", expression);
+	if (WEXITSTATUS(status) != 0)
+		return refuse("cannot compile filter '%s': %s", expression,
+			      answer);
+
+	*count = (unsigned)((size_t)size / sizeof(struct bpf_insn));
+	*instructions = answer;
+	answer = NULL;
+
+	return 0;
+}
+
+/*
+ * Compile a pcap-filter(7) expression for Ethernet frames, with the rights of
+ * @as. The caller frees *@instructions, which are laid out as struct
+ * sock_filter. Returns 0, or a negative errno already reported.
+ */
+int filter_compile(const char *expression, uint32_t snaplen,
+		   const struct identity *as, void **instructions,
+		   unsigned *count)
+{
+	autoclose int ours = -1;
+	autoclose int theirs = -1;
+	int pair[2];
+	pid_t child;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return fail(errno, "cannot make a socket pair");
+	ours = pair[0];
+	theirs = pair[1];
+
+	child = fork();
+	if (child < 0)
+		return fail(errno, "cannot fork");
+	if (!child)
+		compile(expression, snaplen, as, theirs);
+	/* Else an end of the child would not be seen. */
+	fd_close(&theirs);
+
+	return receive(ours, child, expression, instructions, count);
+}

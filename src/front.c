@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The terminal side of a run: what the user started, speaks to, signals and
+ * waits for. It starts keeper, gives up its rights, says what the others want
+ * said, passes signals on, and ends as the program ended. Not one byte of the
+ * program's goes through it.
+ */
+#include "front.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cgroup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/rights.h"
+#include "channel.h"
+#include "keeper.h"
+#include "program.h"
+#include "report.h"
+
+struct front {
+	const struct plan *plan;
+	struct heritage heritage;
+	pid_t keeper;
+	int channel;
+	int signals;
+	int cgroup_kill; /* to end the program if keeper dies; or -1 */
+	pid_t foreground; /* our group, if it had the terminal; else 0 */
+	bool running;	  /* the program was released */
+	bool ended;	  /* and has ended */
+	bool finished;	  /* the host is as it was */
+	int aborted;	  /* by this signal, before the program ran */
+	bool lost;	  /* keeper is gone without a word */
+	struct message_finished result;
+};
+
+/* Whether somebody sent it with kill(2), and not the terminal. */
+static bool was_sent(const struct signalfd_siginfo *info)
+{
+	return info->ssi_code <= 0;
+}
+
+static bool ends_a_program(int signo)
+{
+	return signo == SIGINT || signo == SIGTERM || signo == SIGQUIT ||
+	       signo == SIGHUP;
+}
+
+static bool is_passed_on(int signo)
+{
+	return ends_a_program(signo) || signo == SIGUSR1 || signo == SIGUSR2 ||
+	       signo == SIGWINCH || signo == SIGCONT;
+}
+
+static void pass_on(struct front *front, int signo)
+{
+	channel_send(front->channel, MESSAGE_SIGNAL, &signo, sizeof(signo),
+		     NULL, 0);
+}
+
+/*
+ * What the terminal sends reaches the program by itself, as it is in the same
+ * process group. Before the program runs a signal ends the run, and after it
+ * the waiting.
+ */
+static void hear_signal(struct front *front,
+			const struct signalfd_siginfo *info)
+{
+	int signo = (int)info->ssi_signo;
+
+	if ((pid_t)info->ssi_pid == front->keeper && was_sent(info))
+		return;
+	if (!front->running) {
+		if (ends_a_program(signo) && !front->aborted) {
+			front->aborted = signo;
+			/* For keeper this is as if we had died. */
+			shutdown(front->channel, SHUT_WR);
+		}
+		return;
+	}
+	if (front->ended) {
+		if (ends_a_program(signo))
+			channel_tell(front->channel, MESSAGE_CUT);
+		/* With --wait others of the program may still run. */
+		return;
+	}
+	if (was_sent(info) && is_passed_on(signo))
+		pass_on(front, signo);
+}
+
+static void hear_signals(struct front *front)
+{
+	struct signalfd_siginfo info;
+
+	while (read(front->signals, &info, sizeof(info)) == sizeof(info))
+		hear_signal(front, &info);
+}
+
+/*
+ * The program is stopped: so are we, for the shell's job control. Continued
+ * by the shell or by keeper, the program gets it too: it may be in a group of
+ * its own by now.
+ */
+static void stop_too(struct front *front)
+{
+	kill(getpid(), SIGSTOP);
+	pass_on(front, SIGCONT);
+}
+
+static void start(struct front *front, const struct message *message)
+{
+	if (message->fd_count)
+		front->cgroup_kill = message->fds[0];
+	report_start(front->plan, &message->body.run);
+	front->running = true;
+	channel_tell(front->channel, MESSAGE_GO);
+}
+
+static void hear_keeper(struct front *front)
+{
+	struct message message;
+
+	if (channel_receive(front->channel, &message) <= 0) {
+		front->lost = !front->finished;
+		front->finished = true;
+		return;
+	}
+	switch (message.type) {
+	case MESSAGE_LINE:
+		log_line(message.body.line.level, message.body.line.text);
+		break;
+	case MESSAGE_STARTING:
+		if (!front->aborted)
+			start(front, &message);
+		break;
+	case MESSAGE_STOPPED:
+		stop_too(front);
+		break;
+	case MESSAGE_ENDED:
+		front->ended = true;
+		break;
+	case MESSAGE_FINISHED:
+		front->result = message.body.finished;
+		front->finished = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static void loop(struct front *front)
+{
+	struct pollfd polls[2] = {
+		{ .fd = front->channel, .events = POLLIN },
+		{ .fd = front->signals, .events = POLLIN },
+	};
+
+	while (!front->finished) {
+		if (poll(polls, 2, -1) < 0)
+			continue;
+		/* First what has ended: a late signal must not be passed on. */
+		if (polls[0].revents)
+			hear_keeper(front);
+		if (polls[1].revents)
+			hear_signals(front);
+	}
+}
+
+/* --sync: keeper ends when even the kernel has finished. */
+static void wait_for_keeper(struct front *front)
+{
+	struct message message;
+
+	while (channel_receive(front->channel, &message) > 0) {
+		if (message.type == MESSAGE_LINE)
+			log_line(message.body.line.level,
+				 message.body.line.text);
+	}
+}
+
+/* Whether our job has the terminal now; the shell's control is through it. */
+static pid_t foreground_group(void)
+{
+	pid_t group = tcgetpgrp(STDERR_FILENO);
+
+	if (group < 0)
+		group = tcgetpgrp(STDIN_FILENO);
+
+	return group == getpgrp() ? group : 0;
+}
+
+/*
+ * A program that moved the terminal to a group of its own (a shell) and was
+ * killed leaves it there, where nobody lives any more. A group with somebody
+ * in it is another job's, as the user moved us into the background.
+ */
+static void take_terminal_back(const struct front *front)
+{
+	int fd = isatty(STDIN_FILENO) ? STDIN_FILENO : STDERR_FILENO;
+	pid_t now = tcgetpgrp(fd);
+
+	if (!front->foreground || now < 0 || now == front->foreground)
+		return;
+	if (kill(-now, 0) < 0 && errno == ESRCH)
+		tcsetpgrp(fd, front->foreground);
+}
+
+/* End as the program did, by the same signal: a shell's loop ends on it. */
+static int die_of(int signo)
+{
+	const struct rlimit no_core = { 0, 0 };
+	sigset_t set;
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	signal(signo, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	kill(getpid(), signo);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+
+	/* Still here: the kernel spares the first process of a container. */
+	return 128 + signo;
+}
+
+static int conclude(struct front *front)
+{
+	const struct message_finished *result = &front->result;
+
+	take_terminal_back(front);
+	if (front->lost) {
+		if (front->cgroup_kill >= 0)
+			cgroup_kill(front->cgroup_kill);
+		if (front->aborted)
+			return die_of(front->aborted);
+		refuse("the keeper process has died");
+		hint("the next run puts back what it could not");
+		return STATUS_FAILED;
+	}
+	report_end(front->plan, result);
+	if (front->plan->options->sync)
+		wait_for_keeper(front);
+
+	if (front->aborted)
+		return die_of(front->aborted);
+	if (result->exec_error)
+		return result->exec_error == ENOENT ? STATUS_NOT_FOUND
+						    : STATUS_NOT_EXECUTABLE;
+	if (result->failed || !result->executed || result->tally.error)
+		return STATUS_FAILED;
+	if (WIFSIGNALED(result->wstatus))
+		return die_of(WTERMSIG(result->wstatus));
+
+	return exit_status(result->wstatus);
+}
+
+/* What the shell gave us and the program is to have. */
+static int take_heritage(struct front *front)
+{
+	struct sigaction child;
+
+	sigprocmask(SIG_SETMASK, NULL, &front->heritage.mask);
+	sigaction(SIGCHLD, NULL, &child);
+	front->heritage.ignores_child = child.sa_handler == SIG_IGN;
+	/* Ignored, no child of ours could be waited for. */
+	signal(SIGCHLD, SIG_DFL);
+	front->foreground = foreground_group();
+	front->signals = signals_open(NULL);
+	if (front->signals < 0)
+		return fail(-front->signals, "cannot read signals");
+
+	return 0;
+}
+
+static int start_keeper(struct front *front)
+{
+	autoclose int pidfd = -1;
+	int pair[2];
+	int ret = channel_pair(pair);
+
+	if (ret < 0)
+		return ret;
+	front->keeper = proc_fork(&pidfd);
+	if (!front->keeper) {
+		close(pair[0]);
+		close(front->signals);
+		keeper_main(front->plan, &front->heritage, pair[1]);
+	}
+	close(pair[1]);
+	front->channel = pair[0];
+	if (front->keeper < 0)
+		return fail(-front->keeper, "cannot fork");
+
+	return 0;
+}
+
+/* A pipe's reader waits for the end of file: only tracer may hold it. */
+static void leave_standard_output(void)
+{
+	dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
+/*
+ * Run the program as planned. Returns the exit status, or does not return but
+ * dies of the signal that ended the program.
+ */
+int front_run(const struct plan *plan)
+{
+	struct front front = {
+		.plan = plan,
+		.channel = -1,
+		.signals = -1,
+		.cgroup_kill = -1,
+	};
+
+	if (take_heritage(&front) < 0 || start_keeper(&front) < 0)
+		return STATUS_FAILED;
+	if (plan->to_stdout)
+		leave_standard_output();
+	if (rights_drop_all(&plan->facts->invoker) < 0)
+		return STATUS_FAILED;
+	debug("started the keeper, all rights dropped");
+	loop(&front);
+
+	return conclude(&front);
+}

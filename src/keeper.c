@@ -1,0 +1,694 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The privileged, idle side of a run. keeper starts tracer, relay and program,
+ * knows every change of the host before it is made, and puts it back when the
+ * program has ended or when anybody else has died: both are the same path, so
+ * the one that saves a host after kill -9 is walked by every run. One thread,
+ * one poll loop; it reads messages of ours, wait statuses and netlink, never a
+ * byte from the network.
+ */
+#include "keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cgroup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "channel.h"
+#include "mounts.h"
+#include "outfile.h"
+#include "relay/relay.h"
+#include "tracer.h"
+#include "undo.h"
+#include "uplink/uplink.h"
+
+/* How often a FIFO that nobody reads yet is tried again. */
+#define FIFO_LOOK_MS 20
+
+/* How long killed processes may take to be gone. */
+#define KILL_WAIT_MS 2000
+
+/* One of our own processes, and the channel to it. */
+struct peer {
+	const char *name;
+	pid_t pid;
+	int channel;
+	bool gone;
+};
+
+struct keeper {
+	const struct plan *plan;
+	const struct heritage *heritage;
+
+	struct peer front;
+	struct peer tracer;
+	struct peer relay;
+	int signals;
+	int front_pidfd;
+
+	struct rtnl *host;
+	struct undo *undo;
+	struct uplink uplink;
+	bool uplink_up;
+	struct cgroup cgroup;
+	int netns;
+	int watch; /* on what the program's mounts cover; or -1 */
+	int mount_ns;
+	struct program program;
+
+	/* What has happened so far. */
+	bool built;
+	bool ready;
+	bool prepared;
+	bool released; /* by front */
+	bool executed;
+	bool ended;
+	bool cut; /* the user does not want to wait */
+	bool done;
+	bool broken; /* the run cannot go on; why has been said */
+	int exec_error;
+	int wstatus;
+	struct tally tally;
+};
+
+/* The run cannot go on. */
+static void break_off(struct keeper *keeper)
+{
+	keeper->broken = true;
+}
+
+static void hear_line(struct keeper *keeper, const struct message *message)
+{
+	channel_send(keeper->front.channel, MESSAGE_LINE, &message->body.line,
+		     sizeof(message->body.line), NULL, 0);
+}
+
+static void hear_front(struct keeper *keeper, const struct message *message)
+{
+	switch (message->type) {
+	case MESSAGE_GO:
+		keeper->released = true;
+		break;
+	case MESSAGE_SIGNAL:
+		/* One that has ended needs no signals. */
+		if (!keeper->ended && keeper->program.pidfd >= 0)
+			proc_signal(keeper->program.pidfd,
+				    message->body.signo);
+		break;
+	case MESSAGE_CUT:
+		keeper->cut = true;
+		channel_tell(keeper->tracer.channel, MESSAGE_CUT);
+		break;
+	default:
+		break;
+	}
+}
+
+static void hear_tracer(struct keeper *keeper, const struct message *message)
+{
+	switch (message->type) {
+	case MESSAGE_LINE:
+		hear_line(keeper, message);
+		break;
+	case MESSAGE_BUILT:
+		keeper->uplink.run = message->body.run;
+		keeper->built = true;
+		break;
+	case MESSAGE_READY:
+		keeper->ready = true;
+		break;
+	case MESSAGE_TROUBLE:
+		warn("the trace cannot be written any further; the program "
+		     "runs on");
+		break;
+	case MESSAGE_DONE:
+		keeper->tally = message->body.tally;
+		keeper->done = true;
+		break;
+	default:
+		break;
+	}
+}
+
+/* One of ours has ended before its time: say so, if it could not itself. */
+static void bury(struct keeper *keeper, struct peer *peer, int wstatus)
+{
+	peer->pid = 0;
+	if (WIFEXITED(wstatus) && (WEXITSTATUS(wstatus) == 1 || keeper->done))
+		return;
+	if (keeper->ended && keeper->done)
+		return;
+	if (WIFSIGNALED(wstatus))
+		refuse("the %s process was killed by signal %d", peer->name,
+		       WTERMSIG(wstatus));
+	else if (peer == &keeper->tracer)
+		refuse("the %s process has ended early", peer->name);
+	break_off(keeper);
+}
+
+/* Take one message of @peer's, or notice that it is gone. */
+static void hear(struct keeper *keeper, struct peer *peer,
+		 void (*act)(struct keeper *, const struct message *))
+{
+	struct message message;
+	int wstatus;
+	int ret = channel_receive(peer->channel, &message);
+
+	if (ret > 0) {
+		act(keeper, &message);
+		return;
+	}
+	peer->gone = true;
+	/* tracer ends by itself when the file is closed. */
+	if (peer == &keeper->tracer && keeper->done)
+		return;
+	if (peer != &keeper->front && peer->pid > 0 &&
+	    waitpid(peer->pid, &wstatus, 0) == peer->pid)
+		bury(keeper, peer, wstatus);
+	break_off(keeper);
+}
+
+static void hear_program(struct keeper *keeper)
+{
+	const char *name = keeper->plan->options->argv[0];
+	struct program_report report = { 0 };
+	int ret = program_read_report(&keeper->program, &report);
+
+	if (ret <= 0) {
+		keeper->executed = !keeper->exec_error && !keeper->broken;
+		fd_close(&keeper->program.door);
+		return;
+	}
+	switch (report.step) {
+	case PROGRAM_PREPARED:
+		keeper->prepared = true;
+		return;
+	case PROGRAM_SETUP:
+		break_off(keeper);
+		return;
+	case PROGRAM_RIGHTS:
+		fail(report.err, "cannot run '%s' as user %u", name,
+		     keeper->plan->facts->user.uid);
+		break_off(keeper);
+		return;
+	case PROGRAM_EXEC:
+		fail(report.err, "cannot execute '%s'", name);
+		keeper->exec_error = report.err;
+		return;
+	}
+}
+
+static void watch_program(struct keeper *keeper, int wstatus)
+{
+	if (WIFSTOPPED(wstatus)) {
+		channel_tell(keeper->front.channel, MESSAGE_STOPPED);
+		return;
+	}
+	if (WIFCONTINUED(wstatus)) {
+		/* Somebody else did it: front stopped, and cannot hear. */
+		proc_signal(keeper->front_pidfd, SIGCONT);
+		return;
+	}
+	keeper->ended = true;
+	keeper->wstatus = wstatus;
+	channel_tell(keeper->front.channel, MESSAGE_ENDED);
+	debug("the program has ended");
+}
+
+/* Collect every child that has something to tell; orphans are ours too. */
+static void reap(struct keeper *keeper)
+{
+	int wstatus;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &wstatus,
+			      WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+		if (pid == keeper->program.pid)
+			watch_program(keeper, wstatus);
+		else if (WIFSTOPPED(wstatus) || WIFCONTINUED(wstatus))
+			continue;
+		else if (pid == keeper->tracer.pid)
+			bury(keeper, &keeper->tracer, wstatus);
+		else if (pid == keeper->relay.pid)
+			bury(keeper, &keeper->relay, wstatus);
+	}
+}
+
+static void hear_signals(struct keeper *keeper)
+{
+	struct signalfd_siginfo info;
+
+	/* All are blocked, only SIGCHLD means something. */
+	while (read(keeper->signals, &info, sizeof(info)) > 0)
+		continue;
+	reap(keeper);
+}
+
+/* Wait for whatever happens next, at most @timeout_ms, and note it. */
+static void turn(struct keeper *keeper, int timeout_ms)
+{
+	struct peer *tracer = &keeper->tracer;
+	struct peer *relay = &keeper->relay;
+	struct peer *front = &keeper->front;
+	const struct uplink_ops *ops = keeper->uplink.ops;
+	struct pollfd polls[] = {
+		{ front->gone ? -1 : front->channel, POLLIN, 0 },
+		{ tracer->gone ? -1 : tracer->channel, POLLIN, 0 },
+		{ relay->gone ? -1 : relay->channel, POLLIN, 0 },
+		{ keeper->program.door, POLLIN, 0 },
+		{ keeper->signals, POLLIN, 0 },
+		{ keeper->uplink_up ? ops->fd(&keeper->uplink) : -1, POLLIN,
+		  0 },
+		{ keeper->watch, POLLIN, 0 },
+	};
+
+	if (poll(polls, sizeof(polls) / sizeof(*polls), timeout_ms) < 0)
+		return;
+	if (polls[1].revents)
+		hear(keeper, tracer, hear_tracer);
+	if (polls[2].revents)
+		hear(keeper, relay, hear_line);
+	if (polls[3].revents)
+		hear_program(keeper);
+	if (polls[4].revents)
+		hear_signals(keeper);
+	if (polls[5].revents)
+		ops->events(&keeper->uplink);
+	if (polls[6].revents)
+		mounts_changed(&keeper->plan->mounts, keeper->watch,
+			       keeper->mount_ns);
+	if (polls[0].revents)
+		hear(keeper, front, hear_front);
+}
+
+/* Go round until @what has happened. Returns 0, or -1 if it never will. */
+static int await(struct keeper *keeper, const bool *what)
+{
+	while (!*what && !keeper->broken && !keeper->ended)
+		turn(keeper, -1);
+
+	return *what && !keeper->broken ? 0 : -1;
+}
+
+/* What no child of ours may keep: the way to front, the user's descriptors. */
+static void detach_child(struct keeper *keeper)
+{
+	fd_close(&keeper->front.channel);
+	fd_leave_standard_streams();
+	fd_close_inherited();
+	/* Out of the user's job: it may outlive front for a moment. */
+	setpgid(0, 0);
+	if (chdir("/") < 0)
+		debug("cannot leave the directory");
+}
+
+static int start_relay(struct keeper *keeper)
+{
+	const struct plan *plan = keeper->plan;
+	autoclose int pidfd = -1;
+	int pair[2];
+	int ret = channel_pair(pair);
+
+	if (ret < 0)
+		return ret;
+	keeper->relay.pid = proc_fork(&pidfd);
+	if (!keeper->relay.pid) {
+		close(pair[0]);
+		detach_child(keeper);
+		relay_main(plan->services, plan->service_count,
+			   &plan->facts->invoker, pair[1]);
+	}
+	close(pair[1]);
+	keeper->relay.channel = pair[0];
+	keeper->relay.gone = false;
+	if (keeper->relay.pid < 0)
+		return fail(-keeper->relay.pid, "cannot fork");
+
+	return 0;
+}
+
+static int start_tracer(struct keeper *keeper)
+{
+	autoclose int pidfd = -1;
+	int pair[2];
+	int ret = channel_pair(pair);
+
+	if (ret < 0)
+		return ret;
+	keeper->tracer.pid = proc_fork(&pidfd);
+	if (!keeper->tracer.pid) {
+		close(pair[0]);
+		detach_child(keeper);
+		tracer_main(keeper->plan, pair[1], keeper->host,
+			    keeper->relay.channel);
+	}
+	close(pair[1]);
+	keeper->tracer.channel = pair[0];
+	keeper->tracer.gone = false;
+	if (keeper->tracer.pid < 0)
+		return fail(-keeper->tracer.pid, "cannot fork");
+
+	return 0;
+}
+
+/*
+ * A cgroup for the program and all its descendants. Without one the run goes
+ * on: they are found by their network namespace then.
+ */
+static int make_cgroup(struct keeper *keeper)
+{
+	const char *parent = keeper->plan->facts->cgroup;
+	autofree char *path = NULL;
+	int ret;
+
+	if (!parent)
+		return 0;
+	path = xasprintf("%s/nsntrace-%d", parent, (int)getpid());
+	ret = undo_cgroup(keeper->undo, path);
+	if (ret < 0)
+		return ret;
+	ret = cgroup_create(&keeper->cgroup, path);
+	if (ret < 0)
+		debug("cannot make cgroup %s: %s", path, strerror(-ret));
+
+	return 0;
+}
+
+/* Everything that changes the host or needs to know what was changed. */
+static int prepare(struct keeper *keeper)
+{
+	int ret = rtnl_open(&keeper->host);
+
+	if (ret < 0)
+		return fail(-ret, "cannot open a route netlink socket");
+	ret = undo_open(&keeper->undo, keeper->host);
+	if (!ret)
+		ret = make_cgroup(keeper);
+	if (!ret && keeper->plan->service_count)
+		ret = start_relay(keeper);
+	if (!ret)
+		ret = start_tracer(keeper);
+
+	return ret;
+}
+
+/* The host's half, while tracer opens the capture. */
+static int build_uplink(struct keeper *keeper)
+{
+	struct uplink *uplink = &keeper->uplink;
+	int ret;
+
+	if (await(keeper, &keeper->built) < 0)
+		return -1;
+	uplink->host = keeper->host;
+	uplink->undo = keeper->undo;
+	keeper->netns = proc_netns_open(keeper->tracer.pid);
+	if (keeper->netns < 0)
+		return fail(-keeper->netns,
+			    "cannot open the new network namespace");
+	keeper->uplink_up = true;
+	ret = uplink->ops->host(uplink);
+	if (ret < 0)
+		return ret;
+	debug("built the host's half of the uplink");
+
+	return await(keeper, &keeper->ready);
+}
+
+static int hold_program(struct keeper *keeper)
+{
+	const struct plan *plan = keeper->plan;
+	int ret;
+
+	/* Before the program looks, so that no change falls in between. */
+	if (mounts_needed(&plan->mounts)) {
+		keeper->watch = mounts_watch(&plan->mounts);
+		if (keeper->watch < 0)
+			return keeper->watch;
+	}
+	ret = program_hold(plan, keeper->heritage, keeper->cgroup.dir,
+			   keeper->netns, &keeper->program);
+	if (ret < 0)
+		return ret;
+	if (await(keeper, &keeper->prepared) < 0)
+		return -1;
+	if (mounts_needed(&plan->mounts)) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/%d/ns/mnt",
+			 (int)keeper->program.pid);
+		keeper->mount_ns = open(path, O_RDONLY | O_CLOEXEC);
+		if (keeper->mount_ns < 0)
+			return fail(errno, "cannot open %s", path);
+	}
+
+	return 0;
+}
+
+/* Open the trace's file; a FIFO may have to wait for its reader. */
+static int open_file(struct keeper *keeper)
+{
+	const struct plan *plan = keeper->plan;
+	autofree char *path = NULL;
+	int fd;
+
+	if (plan->to_stdout) {
+		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+		return fd < 0 ? fail(errno, "cannot use standard output") : fd;
+	}
+	path = plan_outfile(plan, keeper->program.pid, time(NULL));
+	fd = outfile_open(path, &plan->facts->invoker);
+	if (fd == -ENXIO)
+		note("Waiting for somebody to read '%s'.", path);
+	while (fd == -ENXIO && !keeper->broken) {
+		turn(keeper, FIFO_LOOK_MS);
+		fd = outfile_open(path, &plan->facts->invoker);
+	}
+	if (fd >= 0)
+		debug("writing to %s", path);
+
+	return fd;
+}
+
+static int send_file(struct keeper *keeper)
+{
+	autoclose int file = open_file(keeper);
+	const int fds[] = { file, keeper->cgroup.kill };
+	int ret;
+
+	if (file < 0)
+		return file;
+	ret = channel_send(keeper->tracer.channel, MESSAGE_FILE, NULL, 0, fds,
+			   keeper->cgroup.kill < 0 ? 1 : 2);
+
+	return ret < 0 ? fail(-ret, "cannot reach the tracer process") : 0;
+}
+
+/* Nothing of ours may keep the user's terminal, pipes or directory busy. */
+static void leave_session_behind(void)
+{
+	fd_leave_standard_streams();
+	fd_close_inherited();
+	if (chdir("/") < 0)
+		debug("cannot leave the directory");
+	/*
+	 * Only now: the program was born into front's group, where it stays,
+	 * so that the terminal reaches it.
+	 */
+	setpgid(0, 0);
+}
+
+/* Up to the moment at which the program runs. */
+static int set_up(struct keeper *keeper)
+{
+	const int *kill_fd = &keeper->cgroup.kill;
+	int ret = prepare(keeper);
+
+	if (!ret)
+		ret = build_uplink(keeper);
+	if (!ret)
+		ret = hold_program(keeper);
+	if (!ret)
+		ret = send_file(keeper);
+	if (ret < 0)
+		return ret;
+	leave_session_behind();
+
+	channel_send(keeper->front.channel, MESSAGE_STARTING,
+		     &keeper->uplink.run, sizeof(keeper->uplink.run), kill_fd,
+		     *kill_fd < 0 ? 0 : 1);
+	if (await(keeper, &keeper->released) < 0)
+		return -1;
+	debug("releasing the program");
+
+	return program_release(&keeper->program);
+}
+
+/* Processes of the program's that still run. */
+static unsigned count_left(const struct keeper *keeper)
+{
+	if (keeper->cgroup.dir >= 0)
+		return (unsigned)cgroup_pids(&keeper->cgroup, NULL, 0);
+	if (keeper->netns < 0 || !keeper->program.pid)
+		return 0;
+
+	return proc_each_in_netns(proc_netns_inode(keeper->netns),
+				  keeper->tracer.pid, NULL);
+}
+
+/* The program's life, and with --wait that of all its descendants. */
+static void watch_over(struct keeper *keeper)
+{
+	while (!keeper->ended && !keeper->broken)
+		turn(keeper, -1);
+	/* The last one of them is our child in the end: it wakes us. */
+	while (keeper->plan->options->wait && !keeper->cut &&
+	       !keeper->broken && !keeper->exec_error && count_left(keeper))
+		turn(keeper, -1);
+}
+
+/* End the program and everything that came of it, setuid or daemon. */
+static void kill_all(struct keeper *keeper)
+{
+	if (!keeper->program.pid)
+		return;
+	if (keeper->cgroup.kill >= 0) {
+		cgroup_kill(keeper->cgroup.kill);
+		cgroup_wait_empty(&keeper->cgroup, KILL_WAIT_MS);
+	} else {
+		proc_signal(keeper->program.pidfd, SIGKILL);
+		proc_kill_netns(proc_netns_inode(keeper->netns),
+				keeper->tracer.pid);
+	}
+	reap(keeper);
+}
+
+/* Have the capture drained and its file closed. */
+static void drain(struct keeper *keeper)
+{
+	struct message_stop stop = {
+		.linger_ms = keeper->plan->options->linger_ms,
+	};
+
+	if (!keeper->ready)
+		return;
+	if (keeper->cut || keeper->broken || keeper->exec_error)
+		stop.linger_ms = 0;
+	channel_send(keeper->tracer.channel, MESSAGE_STOP, &stop, sizeof(stop),
+		     NULL, 0);
+	while (!keeper->done && !keeper->tracer.gone)
+		turn(keeper, -1);
+}
+
+static void tell_front(struct keeper *keeper, unsigned left)
+{
+	const struct message_finished finished = {
+		.failed = keeper->broken,
+		.executed = keeper->executed && keeper->ended,
+		.exec_error = keeper->exec_error,
+		.wstatus = keeper->wstatus,
+		.left = left,
+		.tally = keeper->tally,
+	};
+
+	channel_send(keeper->front.channel, MESSAGE_FINISHED, &finished,
+		     sizeof(finished), NULL, 0);
+}
+
+/*
+ * Behind the prompt: what the kernel takes its time for. With --sync front
+ * waits for the end of it, which it sees by our own end.
+ */
+static void clear_away(struct keeper *keeper, unsigned left)
+{
+	bool sync = keeper->plan->options->sync;
+
+	/* Somebody who lives on must get errors, not a link to nowhere. */
+	if (keeper->uplink_up && (left || sync))
+		keeper->uplink.ops->cut(&keeper->uplink);
+	program_close(&keeper->program);
+	fd_close(&keeper->tracer.channel);
+	fd_close(&keeper->relay.channel);
+	fd_close(&keeper->netns);
+	fd_close(&keeper->mount_ns);
+	if (keeper->tracer.pid > 0)
+		waitpid(keeper->tracer.pid, NULL, 0);
+	if (keeper->relay.pid > 0)
+		waitpid(keeper->relay.pid, NULL, 0);
+	if (keeper->uplink_up)
+		keeper->uplink.ops->down(&keeper->uplink);
+	rtnl_close(keeper->host);
+	if (!sync)
+		return;
+	/* Let go of front last of all. */
+	fd_close(&keeper->front.channel);
+}
+
+static void end(struct keeper *keeper)
+{
+	unsigned left;
+
+	if (keeper->broken)
+		kill_all(keeper);
+	drain(keeper);
+	left = count_left(keeper);
+	undo_all(keeper->undo);
+	cgroup_close(&keeper->cgroup);
+	debug("put the host back");
+	tell_front(keeper, left);
+	clear_away(keeper, left);
+}
+
+/*
+ * Be the keeper: never returns. @front is the channel to the process that the
+ * user started; the signal dispositions are as it had them, the mask is full.
+ */
+void keeper_main(const struct plan *plan, const struct heritage *heritage,
+		 int front)
+{
+	struct keeper keeper = {
+		.plan = plan,
+		.heritage = heritage,
+		.front = { "front", getppid(), front, false },
+		.tracer = { "tracer", 0, -1, true },
+		.relay = { "relay", 0, -1, true },
+		.front_pidfd = (int)syscall(SYS_pidfd_open, getppid(), 0),
+		.uplink = {
+			.ops = plan->engine == ENGINE_NAT ? &uplink_nat
+							  : &uplink_none,
+			.plan = plan,
+		},
+		.cgroup = CGROUP_NONE,
+		.netns = -1,
+		.watch = -1,
+		.mount_ns = -1,
+		.program = { .pidfd = -1, .door = -1 },
+	};
+
+	prctl(PR_SET_NAME, "nsntrace-keeper");
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	channel_log_to(&keeper.front.channel);
+	keeper.signals = signals_open(NULL);
+	if (keeper.signals < 0) {
+		fail(-keeper.signals, "cannot read signals");
+		_exit(1);
+	}
+	if (set_up(&keeper) < 0 && !keeper.exec_error && !keeper.ended)
+		break_off(&keeper);
+	else
+		watch_over(&keeper);
+	end(&keeper);
+	_exit(0);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Opening the trace's file on behalf of the user who asked for it: the kernel
+ * judges with that user's ids whether it may be written. Only where root was
+ * called by somebody who may not write there (sudo in /root) root's own rights
+ * help, and then never onto somebody else's file.
+ */
+#include "outfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+
+/*
+ * Not O_TRUNC: only a regular file that may be used is cut. Non-blocking: a
+ * FIFO without a reader must not hang the one process that cleans up.
+ */
+#define OPEN_FLAGS (O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
+/* Whether everybody may put files beside @path, as in /tmp. */
+static bool is_in_sticky_directory(const char *path, struct stat *directory)
+{
+	autofree char *copy = xstrdup(path);
+
+	return stat(dirname(copy), directory) == 0 &&
+	       (directory->st_mode & (S_ISVTX | S_IWOTH)) ==
+		       (S_ISVTX | S_IWOTH);
+}
+
+/*
+ * What the kernel's protected_symlinks, _regular and _fifos would say
+ * (proc_sys_fs(5)), whatever this host has them set to: in a directory for
+ * everybody, only what is ours, or the directory's owner's, is used.
+ */
+static bool is_trap(const char *path, const struct stat *status, uid_t uid)
+{
+	struct stat directory;
+
+	if (!is_in_sticky_directory(path, &directory))
+		return false;
+	if (status->st_uid == uid || status->st_uid == directory.st_uid)
+		return S_ISREG(status->st_mode) && status->st_nlink > 1;
+
+	return true;
+}
+
+static int open_existing(const char *path, uid_t uid)
+{
+	struct stat status;
+	autoclose int fd = open(path, OPEN_FLAGS | O_NOFOLLOW);
+
+	if (fd < 0 && errno == ELOOP) {
+		if (lstat(path, &status) < 0)
+			return -errno;
+		if (is_trap(path, &status, uid))
+			return -ELOOP;
+		fd = open(path, OPEN_FLAGS);
+		return fd < 0 ? -errno : take_fd(&fd);
+	}
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (is_trap(path, &status, uid))
+		return -EACCES;
+
+	return take_fd(&fd);
+}
+
+static int create(const char *path)
+{
+	int fd = open(path, OPEN_FLAGS | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Use what is there, or make it; somebody may do the same beside us. */
+static int open_or_create(const char *path, uid_t uid)
+{
+	int fd = -ENOENT;
+
+	for (int attempt = 0; attempt < 10; attempt++) {
+		fd = open_existing(path, uid);
+		if (fd != -ENOENT)
+			return fd;
+		fd = create(path);
+		if (fd != -EEXIST)
+			return fd;
+	}
+
+	return fd;
+}
+
+/* With root's own rights, but never onto another's file. */
+static int open_as_root(const char *path)
+{
+	autoclose int fd = open_or_create(path, 0);
+	struct stat status;
+
+	if (fd < 0)
+		return take_fd(&fd);
+	if (fstat(fd, &status) < 0 || status.st_uid != 0)
+		return -EACCES;
+
+	return take_fd(&fd);
+}
+
+static int open_for(const char *path, const struct identity *user)
+{
+	int ret = rights_borrow_files(user);
+	int fd;
+
+	if (ret < 0)
+		return ret;
+	fd = open_or_create(path, user->uid);
+	ret = rights_return_files();
+	if (ret < 0) {
+		fd_close(&fd);
+		return ret;
+	}
+	if ((fd == -EACCES || fd == -EPERM) && user->uid != 0)
+		fd = open_as_root(path);
+
+	return fd;
+}
+
+/*
+ * Open @path for writing on behalf of @user. An existing regular file is cut
+ * to nothing; its owner and mode stay, and FIFOs and devices are used as they
+ * are. Returns a descriptor that the caller owns, -ENXIO (not reported) for a
+ * FIFO that nobody reads yet, or a negative errno already reported.
+ */
+int outfile_open(const char *path, const struct identity *user)
+{
+	autoclose int fd = open_for(path, user);
+	struct stat status;
+
+	if (fd == -ENXIO)
+		return take_fd(&fd);
+	if (fd < 0)
+		return fail(-fd, "cannot write to '%s'", path);
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+	    ftruncate(fd, 0) < 0)
+		return fail(errno, "cannot truncate '%s'", path);
+
+	return take_fd(&fd);
+}

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Facts about this host, read only: who we are, which way leads out, what the
+ * kernel can do, which name services there are. Nothing is decided here, but
+ * what the user asked for and cannot be had (a user, a device, a program, a
+ * filter) is refused here, before anything is built.
+ */
+#include "probe.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/if_arp.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cgroup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "filter.h"
+
+/* What a login on the host would give, so that the program behaves the same. */
+static const char *const copied[] = {
+	"net/ipv4/ping_group_range",
+	"net/ipv4/ip_unprivileged_port_start",
+	"net/ipv4/ip_local_port_range",
+	"net/ipv4/ip_default_ttl",
+	"net/ipv4/tcp_rmem",
+	"net/ipv4/tcp_wmem",
+	"net/core/somaxconn",
+};
+
+_Static_assert(sizeof(copied) / sizeof(*copied) <= COPIED_SYSCTLS_MAX,
+	       "room for all copied values");
+
+/* Where name services listen that answer from outside the namespace. */
+static const char *const name_services[] = {
+	"/run/systemd/resolve/io.systemd.Resolve",
+	"/run/nscd/socket",
+	"/var/run/nscd/socket",
+};
+
+static int probe_privileges(void)
+{
+	if (geteuid() == 0)
+		return 0;
+
+	refuse("only root can trace a program in a network namespace");
+	hint("run it with sudo");
+
+	return -EPERM;
+}
+
+/* Whom the program runs as: by default nothing changes. */
+static int probe_user(const struct options *options, struct facts *facts)
+{
+	int count;
+
+	if (options->user)
+		return identity_by_name(options->user, &facts->user);
+
+	facts->user.uid = getuid();
+	facts->user.gid = getgid();
+	count = getgroups(0, NULL);
+	if (count <= 0)
+		return 0;
+	facts->user.groups = xcalloc((size_t)count, sizeof(gid_t));
+	count = getgroups(count, facts->user.groups);
+	facts->user.group_count = count > 0 ? (size_t)count : 0;
+
+	return 0;
+}
+
+/* Whether @path is a file that somebody could execute. */
+static bool is_program(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
+}
+
+/*
+ * Find what execvp(3) would execute. A name that is nowhere is told now,
+ * before an older trace is overwritten; every other reason is exec's to tell.
+ */
+static int probe_program(const char *name, struct facts *facts)
+{
+	const char *path = getenv("PATH");
+	autofree char *directories = NULL;
+	char *next;
+
+	if (strchr(name, '/')) {
+		if (is_program(name) || errno != ENOENT) {
+			facts->program = xstrdup(name);
+			return 0;
+		}
+		return fail(ENOENT, "cannot execute '%s'", name);
+	}
+
+	directories = xstrdup(path ? path : "/bin:/usr/bin");
+	next = directories;
+	while (next) {
+		const char *directory = strsep(&next, ":");
+		autofree char *candidate =
+			xasprintf("%s/%s", *directory ? directory : ".", name);
+
+		if (is_program(candidate) || errno == EACCES) {
+			facts->program = xstrdup(candidate);
+			return 0;
+		}
+	}
+
+	return fail(ENOENT, "cannot execute '%s'", name);
+}
+
+/* An address that is nobody's neighbour: which way leads out? */
+#define LO_INDEX 1
+#define FAR_AWAY "8.8.8.8"
+#define FAR_AWAY6 "2001:4860:4860::8888"
+
+/* Routes shorter than these stand for "everything" (VPNs split it in two). */
+#define DEFAULT_PREFIX 8
+#define DEFAULT_PREFIX6 16
+
+static bool is_default(const struct route *route)
+{
+	return route->prefix < (route->destination.family == AF_INET
+					? DEFAULT_PREFIX
+					: DEFAULT_PREFIX6);
+}
+
+static bool is_link_local(const struct ip *ip)
+{
+	return ip->family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&ip->v6);
+}
+
+static bool is_multicast(const struct ip *ip)
+{
+	return ip->family == AF_INET6 && IN6_IS_ADDR_MULTICAST(&ip->v6);
+}
+
+static void add_egress(struct facts *facts, uint32_t index)
+{
+	for (size_t i = 0; i < facts->egress_count; i++) {
+		if (facts->egress[i].index == index)
+			return;
+	}
+	if (facts->egress_count < EGRESS_MAX)
+		facts->egress[facts->egress_count++].index = index;
+}
+
+struct survey {
+	struct facts *facts;
+	const char *device;
+};
+
+/* One route of the host: which interface does it leave by? */
+static int survey_route(const struct route *route, void *context)
+{
+	struct survey *survey = context;
+	struct facts *facts = survey->facts;
+	bool ip4 = route->destination.family == AF_INET;
+	bool beyond = route->gateway.family != AF_UNSPEC || is_default(route);
+
+	if (route->type != RTN_UNICAST || route->table == RT_TABLE_LOCAL ||
+	    !route->index || route->index == LO_INDEX)
+		return 0;
+	if (is_link_local(&route->destination) ||
+	    is_multicast(&route->destination))
+		return 0;
+	if (!survey->device) {
+		add_egress(facts, route->index);
+		return 0;
+	}
+	if (route->index != facts->device.index)
+		return 0;
+
+	if (ip4) {
+		facts->ip4_way = true;
+		facts->ip4_gateway |= beyond && is_default(route);
+	} else {
+		facts->ip6_way = true;
+		facts->ip6_gateway |= beyond && is_default(route);
+	}
+
+	return 0;
+}
+
+/* By which interface the default route of @family leaves; 0: there is none. */
+static uint32_t default_device(struct rtnl *rtnl, const char *far_away)
+{
+	struct route route;
+	struct ip ip;
+
+	ip_parse(far_away, &ip);
+	if (rtnl_route_lookup(rtnl, &ip, 0, &route) < 0)
+		return 0;
+	if (route.type != RTN_UNICAST || !is_default(&route))
+		return 0;
+
+	return route.index;
+}
+
+/* Without -d: the host's own routing, whatever it does. */
+static int probe_routing(struct rtnl *rtnl, struct facts *facts)
+{
+	uint32_t index4 = default_device(rtnl, FAR_AWAY);
+	uint32_t index6 = default_device(rtnl, FAR_AWAY6);
+	uint32_t index = index4 ? index4 : index6;
+
+	facts->ip4_gateway = index4;
+	facts->ip6_gateway = facts->ip6_way = index6;
+	/* A host that only knows its neighbours still reaches those. */
+	facts->ip4_way = index4 || (!index6 && facts->egress_count);
+	if (!index && facts->egress_count)
+		index = facts->egress[0].index;
+	if (!index)
+		return 0;
+	if (rtnl_link_get(rtnl, index, NULL, &facts->device) < 0)
+		facts->device.index = 0;
+
+	return 0;
+}
+
+static int probe_device(struct rtnl *rtnl, const char *name,
+			struct facts *facts)
+{
+	int ret = rtnl_link_get(rtnl, 0, name, &facts->device);
+
+	if (ret < 0) {
+		facts->device.index = 0;
+		return fail(-ret, "cannot trace on interface '%s'", name);
+	}
+	if (!(facts->device.flags & IFF_UP)) {
+		fail(ENETDOWN, "cannot trace on interface '%s'", name);
+		hint("set it up with: ip link set %s up", name);
+		return -ENETDOWN;
+	}
+	add_egress(facts, facts->device.index);
+
+	return 0;
+}
+
+static void name_egress(struct rtnl *rtnl, struct facts *facts)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < facts->egress_count; i++) {
+		struct egress *egress = &facts->egress[i];
+		struct link link;
+
+		/* One that went meanwhile needs no forwarding. */
+		if (rtnl_link_get(rtnl, egress->index, NULL, &link) < 0)
+			continue;
+		/* The links of other runs are theirs. */
+		if (!strncmp(link.name, "nsn-", 4))
+			continue;
+		memcpy(egress->name, link.name, sizeof(egress->name));
+		facts->egress[kept++] = *egress;
+	}
+	facts->egress_count = kept;
+}
+
+static int survey(struct rtnl *rtnl, const char *device, struct facts *facts)
+{
+	struct survey what = { .facts = facts, .device = device };
+	int ret = device ? probe_device(rtnl, device, facts) : 0;
+
+	if (ret < 0)
+		return ret;
+	ret = rtnl_routes(rtnl, AF_UNSPEC, survey_route, &what);
+	if (ret < 0)
+		return fail(-ret, "cannot read the routes of this host");
+	name_egress(rtnl, facts);
+
+	return device ? 0 : probe_routing(rtnl, facts);
+}
+
+static int probe_uplink(const struct options *options, struct facts *facts)
+{
+	struct rtnl *rtnl;
+	int ret;
+
+	if (options->engine == ENGINE_NONE)
+		return 0;
+
+	ret = rtnl_open(&rtnl);
+	if (ret < 0)
+		return fail(-ret, "cannot open a route netlink socket");
+	ret = survey(rtnl, options->device, facts);
+	rtnl_close(rtnl);
+
+	return ret;
+}
+
+static bool is_strict(const char *interface)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "net/ipv4/conf/%s/rp_filter", interface);
+
+	return sysctl_is(name, "1");
+}
+
+static void probe_kernel(struct facts *facts)
+{
+	const char *device = facts->device.name;
+	char name[80];
+
+	facts->ip6 = access("/proc/net/if_inet6", F_OK) == 0 &&
+		     !sysctl_is("net/ipv6/conf/all/disable_ipv6", "1");
+	facts->ip6_forwards = sysctl_is("net/ipv6/conf/all/forwarding", "1");
+	facts->ip6_force =
+		sysctl_exists("net/ipv6/conf/all/force_forwarding");
+
+	/* The kernel takes the higher of the two; 2 is loose (RFC 3704). */
+	snprintf(name, sizeof(name), "net/ipv4/conf/%s/rp_filter", device);
+	facts->strict_rp_filter =
+		*device && (is_strict("all") || is_strict(device)) &&
+		!sysctl_is("net/ipv4/conf/all/rp_filter", "2") &&
+		!sysctl_is(name, "2");
+
+	for (size_t i = 0; i < sizeof(copied) / sizeof(*copied); i++) {
+		struct copied_sysctl *value =
+			&facts->copied[facts->copied_count];
+
+		value->name = copied[i];
+		if (sysctl_read(copied[i], value->value) == 0)
+			facts->copied_count++;
+	}
+}
+
+static int probe_names(struct facts *facts)
+{
+	int ret = resolv_read(RESOLV_PATH, &facts->resolv);
+
+	if (ret < 0)
+		return ret;
+
+	facts->resolved =
+		access("/run/systemd/resolve/stub-resolv.conf", F_OK) == 0;
+	for (size_t i = 0;
+	     i < sizeof(name_services) / sizeof(*name_services); i++) {
+		if (access(name_services[i], F_OK) == 0)
+			facts->hidden[facts->hidden_count++] =
+				name_services[i];
+	}
+
+	return 0;
+}
+
+static int probe_output(const struct options *options)
+{
+	if (strcmp(options->outfile, "-") != 0 || !isatty(STDOUT_FILENO))
+		return 0;
+
+	refuse("a capture does not go to a terminal");
+	hint("send it on: nsntrace -o - PROGRAM | tshark -r -");
+
+	return -EINVAL;
+}
+
+/*
+ * Find out all that planning needs. Returns 0, or a negative errno already
+ * reported (-ENOENT: there is no such program). Free @facts in both cases.
+ */
+int probe(const struct options *options, struct facts *facts)
+{
+	int ret;
+
+	*facts = (struct facts){ 0 };
+	uname(&facts->uts);
+	ret = probe_privileges();
+	if (!ret)
+		ret = probe_output(options);
+	if (!ret)
+		ret = identity_of_invoker(&facts->invoker);
+	if (!ret)
+		ret = probe_user(options, facts);
+	if (!ret && options->filter)
+		ret = filter_compile(options->filter, options->snaplen,
+				     &facts->invoker, &facts->filter,
+				     &facts->filter_count);
+	if (!ret)
+		ret = probe_uplink(options, facts);
+	if (!ret)
+		ret = probe_names(facts);
+	if (!ret && options->action == ACTION_RUN)
+		ret = probe_program(options->argv[0], facts);
+	if (ret < 0)
+		return ret;
+
+	probe_kernel(facts);
+	facts->cgroup = cgroup_own_path();
+	debug("probed the host");
+
+	return 0;
+}
+
+/* Free what the facts hold. */
+void facts_free(struct facts *facts)
+{
+	identity_free(&facts->invoker);
+	identity_free(&facts->user);
+	resolv_free(&facts->resolv);
+	free(facts->program);
+	free(facts->cgroup);
+	free(facts->filter);
+	*facts = (struct facts){ 0 };
+}

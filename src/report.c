@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a run says of itself when the program starts and when it has ended. The
+ * numbers come from counters that know nothing of each other: those of the
+ * interfaces, of the ring, and of the file.
+ */
+#include "report.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* The banner, before the program's first line. */
+void report_start(const struct plan *plan, const struct run *run)
+{
+	const struct facts *facts = plan->facts;
+	char text[IP_TEXT_SIZE];
+
+	if (plan->engine == ENGINE_NAT && plan->options->device &&
+	    !facts->ip4_gateway && !facts->ip6_gateway)
+		note("Interface %s has no gateway: only its own subnets can "
+		     "be reached.",
+		     facts->device.name);
+	note("Starting network trace of '%s' on interface %s.",
+	     plan->options->argv[0],
+	     plan->engine == ENGINE_NAT ? facts->device.name : "lo");
+	if (run->ip4.family)
+		note("Your IP address in this trace is %s.",
+		     ip_format(&run->ip4, text));
+	if (run->ip6.family)
+		note("Your IPv6 address in this trace is %s.",
+		     ip_format(&run->ip6, text));
+	else if (*plan->ip6_reason)
+		debug("no IPv6: %s", plan->ip6_reason);
+	note("Use ctrl-c to end at any time.");
+	note("%s", "");
+}
+
+/* Counters that can be compared, and are not equal, are told. */
+static void report_truth(const struct tally *tally)
+{
+	uint64_t seen = tally->written + tally->lost + tally->dropped_ring +
+			tally->dropped_queue;
+
+	debug("interface %" PRIu64 ", ring %" PRIu64 ", file %" PRIu64
+	      " packets (%" PRIu64 " bytes)",
+	      tally->interface_most, tally->ring, tally->written,
+	      tally->bytes);
+	if (tally->comparable && (tally->ring < tally->interface_least ||
+				  tally->ring > tally->interface_most))
+		warn("the interfaces counted %" PRIu64 " packets, the capture "
+		     "%" PRIu64,
+		     tally->interface_most, tally->ring);
+	if (seen != tally->ring)
+		warn("the capture counted %" PRIu64 " packets, %" PRIu64
+		     " of them are accounted for",
+		     tally->ring, seen);
+}
+
+static void report_losses(const struct plan *plan, const struct tally *tally)
+{
+	if (tally->dropped_ring)
+		note("%" PRIu64 " packets dropped by the kernel ring.",
+		     tally->dropped_ring);
+	if (tally->dropped_queue)
+		note("%" PRIu64 " packets dropped by the queue.",
+		     tally->dropped_queue);
+	if (tally->truncated)
+		note("%" PRIu64 " packets truncated to %u bytes.",
+		     tally->truncated, plan->options->snaplen);
+}
+
+/* The summary, after the program's last line. */
+void report_end(const struct plan *plan,
+		const struct message_finished *finished)
+{
+	const struct tally *tally = &finished->tally;
+
+	if (!finished->executed)
+		return;
+	note("%s", "");
+	note("Finished capturing %" PRIu64 " packets.", tally->written);
+	report_losses(plan, tally);
+	if (tally->error)
+		fail(-tally->error,
+		     "cannot write to '%s': %" PRIu64 " packets are missing",
+		     plan->options->outfile, tally->lost);
+	if (finished->left)
+		note("%u processes of the program still run, without a "
+		     "network.",
+		     finished->left);
+	report_truth(tally);
+}

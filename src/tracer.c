@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The namespace side of a run: builds the uplink's inner half and opens the
+ * capture as root, gives up every right, and then only moves frames from the
+ * ring to a file that it was handed. When the program has ended it drains:
+ * what the kernel counted is what is read, no matter how long that takes.
+ */
+#include "tracer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cgroup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/rights.h"
+#include "capture/capture.h"
+#include "channel.h"
+#include "netlink/sockdiag.h"
+#include "relay/relay.h"
+#include "uplink/uplink.h"
+
+/* How often unfinished TCP connections are looked at again. */
+#define LINGER_LOOK_MS 2
+
+struct tracer {
+	const struct plan *plan;
+	int channel;
+	struct uplink uplink;
+	struct capture *capture;
+	struct sockdiag *sockdiag;
+	struct rtnl *inner; /* for the counters of the interfaces */
+	uint64_t counted;   /* packets that had crossed before the start */
+	int file;
+	int cgroup_kill; /* to end the program if keeper dies; or -1 */
+};
+
+static int make_listeners(const struct plan *plan, int relay)
+{
+	int fds[RELAY_SERVICES_MAX];
+	int ret = 0;
+	size_t count = 0;
+
+	for (; count < plan->service_count; count++) {
+		fds[count] = relay_listen(&plan->services[count]);
+		if (fds[count] < 0) {
+			ret = fds[count];
+			break;
+		}
+	}
+	if (!ret)
+		ret = channel_send(relay, MESSAGE_LISTENERS, NULL, 0, fds,
+				   count);
+	while (count--)
+		close(fds[count]);
+
+	return ret;
+}
+
+static unsigned fill_interfaces(const struct plan *plan,
+				struct capture_interface *interfaces)
+{
+	unsigned count = 0;
+
+	if (plan->capture_device) {
+		interfaces[count] = (struct capture_interface){
+			.name = PLAN_INSIDE_NAME,
+		};
+		memcpy(interfaces[count].mac, plan_inside_mac, 6);
+		count++;
+	}
+	if (plan->capture_lo)
+		interfaces[count++] = (struct capture_interface){
+			.name = "lo",
+		};
+
+	return count;
+}
+
+static int open_capture(struct tracer *tracer)
+{
+	const struct plan *plan = tracer->plan;
+	const struct facts *facts = plan->facts;
+	struct capture_interface interfaces[INTERFACES_MAX];
+	char os[sizeof(facts->uts.sysname) + sizeof(facts->uts.release) + 1];
+	const struct capture_settings settings = {
+		.source = &source_libpcap,
+		.from = {
+			.interfaces = interfaces,
+			.interface_count = fill_interfaces(plan, interfaces),
+			.ring_bytes = plan->ring_bytes,
+			.snaplen = plan->options->snaplen,
+			.filter = { facts->filter_count, facts->filter },
+		},
+		.format = plan->format == FORMAT_PCAPNG ? &writer_pcapng
+							: &writer_pcap,
+		.about = {
+			.application = "nsntrace " PACKAGE_VERSION,
+			.os = os,
+			.hardware = facts->uts.machine,
+			.filter = plan->options->filter,
+			.snaplen = plan->options->snaplen,
+			.nanoseconds = plan->options->nanoseconds,
+		},
+		.queue_bytes = plan->queue_bytes,
+	};
+
+	snprintf(os, sizeof(os), "%s %s", facts->uts.sysname,
+		 facts->uts.release);
+
+	return capture_open(&settings, &tracer->capture);
+}
+
+/* Packets that crossed the captured interfaces, by their own counters. */
+static uint64_t count_packets(struct tracer *tracer)
+{
+	uint64_t packets = 0;
+	struct link link;
+
+	if (tracer->plan->capture_device &&
+	    rtnl_link_get(tracer->inner, PLAN_INSIDE_INDEX, NULL, &link) == 0)
+		packets += link.rx_packets + link.tx_packets;
+	/* Each packet on lo is sent once and received once: one of the two. */
+	if (tracer->plan->capture_lo &&
+	    rtnl_link_get(tracer->inner, PLAN_LO_INDEX, NULL, &link) == 0)
+		packets += link.rx_packets;
+
+	return packets;
+}
+
+static int open_counters(struct tracer *tracer)
+{
+	int ret = rtnl_open(&tracer->inner);
+
+	if (ret < 0)
+		return fail(-ret, "cannot open a route netlink socket inside");
+	ret = sockdiag_open(&tracer->sockdiag);
+	if (ret < 0)
+		return fail(-ret, "cannot open a socket diagnosis socket");
+	tracer->counted = count_packets(tracer);
+
+	return 0;
+}
+
+/*
+ * As root: all that needs rights. Must not read a byte from the network, nor
+ * start a thread that lives on.
+ */
+static int build(struct tracer *tracer, int relay)
+{
+	int ret;
+
+	if (unshare(CLONE_NEWNET) < 0) {
+		ret = fail(errno, "cannot make a network namespace");
+		if (ret == -EPERM)
+			hint("root in a container needs CAP_SYS_ADMIN and "
+			     "CAP_NET_ADMIN");
+		return ret;
+	}
+	ret = tracer->uplink.ops->inside(&tracer->uplink);
+	if (ret < 0)
+		return ret;
+	debug("built the inner half of the uplink");
+	ret = channel_send(tracer->channel, MESSAGE_BUILT, &tracer->uplink.run,
+			   sizeof(tracer->uplink.run), NULL, 0);
+	if (!ret && tracer->plan->service_count)
+		ret = make_listeners(tracer->plan, relay);
+	if (!ret)
+		ret = open_capture(tracer);
+	if (!ret)
+		ret = open_counters(tracer);
+
+	return ret;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Whether somebody does not want to wait; keeper's end of file counts too. */
+static bool is_cut_short(struct tracer *tracer, int timeout_ms)
+{
+	struct pollfd channel = { .fd = tracer->channel, .events = POLLIN };
+
+	/* After STOP nothing but CUT comes, so there is no need to read it. */
+	return poll(&channel, 1, timeout_ms) != 0;
+}
+
+/* Let the program's connections say their last words. */
+static void linger(struct tracer *tracer, uint32_t linger_ms)
+{
+	const int64_t end = now_ms() + linger_ms;
+
+	while (sockdiag_tcp_unfinished(tracer->sockdiag) > 0 &&
+	       now_ms() < end) {
+		if (is_cut_short(tracer, LINGER_LOOK_MS))
+			return;
+	}
+}
+
+static void drain(struct tracer *tracer, struct tally *tally)
+{
+	struct capture_result result = { 0 };
+
+	tally->comparable = !tracer->plan->options->filter;
+	tally->interface_least = count_packets(tracer) - tracer->counted;
+	capture_stop(tracer->capture, &result);
+	tally->interface_most = count_packets(tracer) - tracer->counted;
+
+	for (unsigned i = 0; i < result.interface_count; i++)
+		tally->ring += result.interfaces[i].received;
+	tally->written = result.written;
+	tally->truncated = result.truncated;
+	tally->dropped_ring = result.dropped_ring;
+	tally->dropped_queue = result.dropped_queue;
+	tally->lost = result.lost;
+	tally->bytes = result.bytes;
+	tally->error = result.error;
+	/* Some file systems only tell here that there was no room. */
+	if (close(tracer->file) < 0 && !tally->error)
+		tally->error = -errno;
+}
+
+static void finish(struct tracer *tracer, uint32_t linger_ms)
+{
+	struct tally tally = { 0 };
+
+	linger(tracer, linger_ms);
+	debug("the program's connections have ended");
+	if (tracer->file >= 0)
+		drain(tracer, &tally);
+	debug("drained the capture");
+	channel_send(tracer->channel, MESSAGE_DONE, &tally, sizeof(tally), NULL,
+		     0);
+}
+
+static int take_file(struct tracer *tracer, const struct message *message)
+{
+	if (message->fd_count < 1)
+		return -EPROTO;
+	tracer->file = message->fds[0];
+	if (message->fd_count > 1)
+		tracer->cgroup_kill = message->fds[1];
+
+	return capture_start(tracer->capture, tracer->file);
+}
+
+/*
+ * Everything ended with keeper: end what it would have ended, save what is
+ * there. Nobody is left to be told.
+ */
+static void bury_keeper(struct tracer *tracer)
+{
+	struct tally tally = { 0 };
+
+	if (tracer->cgroup_kill >= 0)
+		cgroup_kill(tracer->cgroup_kill);
+	if (tracer->file >= 0)
+		drain(tracer, &tally);
+	_exit(1);
+}
+
+/* One message of keeper's. Returns false when there is nothing more to do. */
+static bool serve(struct tracer *tracer)
+{
+	struct message message;
+	int ret = channel_receive(tracer->channel, &message);
+
+	if (ret <= 0)
+		bury_keeper(tracer);
+
+	switch (message.type) {
+	case MESSAGE_FILE:
+		ret = take_file(tracer, &message);
+		if (ret < 0) {
+			fail(-ret, "cannot start the capture");
+			_exit(1);
+		}
+		return true;
+	case MESSAGE_STOP:
+		finish(tracer, message.body.stop.linger_ms);
+		return false;
+	default:
+		return true;
+	}
+}
+
+/*
+ * Without rights: frames flow in the capture's own threads, while this one
+ * waits for keeper. An early write error is told at once.
+ */
+static void loop(struct tracer *tracer)
+{
+	struct pollfd polls[2] = {
+		{ .fd = tracer->channel, .events = POLLIN },
+		{ .fd = capture_error_fd(tracer->capture), .events = POLLIN },
+	};
+
+	for (;;) {
+		if (poll(polls, 2, -1) < 0)
+			continue;
+		if (polls[1].revents) {
+			channel_tell(tracer->channel, MESSAGE_TROUBLE);
+			polls[1].fd = -1;
+		}
+		if (polls[0].revents && !serve(tracer))
+			return;
+	}
+}
+
+/*
+ * Be the tracer: never returns. @host is a route netlink socket on the host,
+ * opened before the namespace was made; @relay leads to the relay, or is -1.
+ */
+void tracer_main(const struct plan *plan, int channel, struct rtnl *host,
+		 int relay)
+{
+	struct tracer tracer = {
+		.plan = plan,
+		.channel = channel,
+		.uplink = {
+			.ops = plan->engine == ENGINE_NAT ? &uplink_nat
+							  : &uplink_none,
+			.plan = plan,
+			.host = host,
+		},
+		.file = -1,
+		.cgroup_kill = -1,
+	};
+
+	prctl(PR_SET_NAME, "nsntrace-tracer");
+	channel_log_to(&tracer.channel);
+	if (build(&tracer, relay) < 0)
+		_exit(1);
+	fd_close(&relay);
+	rtnl_close(host);
+	if (rights_drop_all(&plan->observer) < 0)
+		_exit(1);
+	debug("capturing, all rights dropped");
+	channel_tell(tracer.channel, MESSAGE_READY);
+	loop(&tracer);
+	/* Closing the ring takes the kernel 24 ms: nobody waits for it. */
+	_exit(0);
+}

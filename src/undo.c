@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a run changed on the host and the kernel does not put back by itself:
+ * sysctls, policy-routing rules with their tables, cgroups. Each is written
+ * down before it is made, below /run/nsntrace, one directory for each network
+ * namespace that is somebody's host:
+ *
+ *   sysctl.*  "NAME OLD OURS". Shared: every run that needs the value holds a
+ *             shared lock, the last one puts the old value back.
+ *   run.*     what belongs to one run. Its keeper holds an exclusive lock.
+ *
+ * The kernel drops a lock with its process, even on kill -9. So whatever can
+ * be locked here belongs to nobody any more, and the next run puts it back.
+ */
+#include "undo.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cgroup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/sysctl.h"
+
+#define STATE_DIR "/run/nsntrace"
+#define RECORD_SIZE 512
+#define HELD_MAX 160
+
+/* A sysctl that this run holds at a value, with others perhaps. */
+struct held {
+	char *file;
+	int fd; /* with the shared lock */
+};
+
+struct undo {
+	struct rtnl *rtnl; /* borrowed */
+	char *dir;
+	char *record; /* path of the run's own file */
+	int record_fd;
+	struct held held[HELD_MAX];
+	size_t held_count;
+};
+
+/*
+ * Which namespace is this? A cookie is never used twice (5.14); else the inode
+ * number, which is only unique among the living.
+ */
+static uint64_t netns_cookie(void)
+{
+	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t cookie = 0;
+	socklen_t size = sizeof(cookie);
+	struct stat status;
+
+	if (fd >= 0 &&
+	    getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0)
+		return cookie;
+
+	return stat("/proc/self/ns/net", &status) == 0 ? status.st_ino : 0;
+}
+
+/* Open a file of the state directory, which others may be removing. */
+static int open_state(const char *dir, const char *path)
+{
+	for (int attempt = 0; attempt < 100; attempt++) {
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+			      0600);
+
+		if (fd >= 0)
+			return fd;
+		if (errno != ENOENT)
+			return -errno;
+		if (mkdir(STATE_DIR, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		if (mkdir(dir, 0755) < 0 && errno != EEXIST && errno != ENOENT)
+			return -errno;
+	}
+
+	return -ENOENT;
+}
+
+/* Whether @path still names the file behind @fd: it may have been removed. */
+static bool is_current(int fd, const char *path)
+{
+	struct stat ours;
+	struct stat theirs;
+
+	return fstat(fd, &ours) == 0 && stat(path, &theirs) == 0 &&
+	       ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
+}
+
+static bool is_empty(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && status.st_size == 0;
+}
+
+static int lock(int fd, int how)
+{
+	while (flock(fd, how) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+
+	return 0;
+}
+
+/* Read a small file as text. Returns 0 or -errno. */
+static int read_record(int fd, char *text, size_t size)
+{
+	ssize_t got = pread(fd, text, size - 1, 0);
+
+	if (got < 0)
+		return -errno;
+	text[got] = '\0';
+
+	return 0;
+}
+
+/* Put a sysctl back as @fd tells, if it still has the value we gave it. */
+static void restore_sysctl(int fd)
+{
+	char text[RECORD_SIZE];
+	char name[RECORD_SIZE];
+	char old[64];
+	char ours[64];
+
+	if (read_record(fd, text, sizeof(text)) < 0 ||
+	    sscanf(text, "%511s %63s %63s", name, old, ours) != 3)
+		return;
+	if (!sysctl_is(name, ours))
+		return;
+	debug("putting back %s=%s", name, old);
+	if (sysctl_write(name, old) < 0 && sysctl_exists(name))
+		warn("cannot put back %s=%s", name, old);
+}
+
+#define FLUSH_MAX 256
+
+struct flush {
+	uint32_t table;
+	struct route routes[FLUSH_MAX];
+	size_t count;
+};
+
+static int collect_route(const struct route *route, void *context)
+{
+	struct flush *flush = context;
+
+	if (route->table == flush->table && flush->count < FLUSH_MAX)
+		flush->routes[flush->count++] = *route;
+
+	return 0;
+}
+
+/* Delete all routes of a private table; they do not go with the rule. */
+static void flush_table(struct rtnl *rtnl, sa_family_t family, uint32_t table)
+{
+	struct flush *flush = xcalloc(1, sizeof(*flush));
+
+	flush->table = table;
+	rtnl_routes(rtnl, family, collect_route, flush);
+	/* One by one: some go with their interface in this very moment. */
+	for (size_t i = 0; i < flush->count; i++) {
+		rtnl_route_delete(rtnl, &flush->routes[i]);
+		rtnl_commit(rtnl);
+	}
+	free(flush);
+}
+
+static void restore_rule(struct rtnl *rtnl, const char *line)
+{
+	struct rule rule = { 0 };
+	char iif[IFNAMSIZ];
+	unsigned family;
+
+	if (sscanf(line, "rule %u %u %u %15s", &family, &rule.priority,
+		   &rule.table, iif) != 4)
+		return;
+	rule.family = (sa_family_t)family;
+	rule.iif = iif;
+	debug("putting back the routing of %s", iif);
+	rtnl_rule_delete(rtnl, &rule);
+	rtnl_commit(rtnl);
+	flush_table(rtnl, rule.family, rule.table);
+}
+
+static void restore_cgroup(const char *line)
+{
+	const char *path = line + strlen("cgroup ");
+	int ret = cgroup_remove(path);
+
+	debug("removing cgroup %s", path);
+	if (ret < 0 && ret != -ENOENT)
+		warn("cannot remove cgroup %s: %s", path, strerror(-ret));
+}
+
+/* Put back all that the record behind @fd tells. */
+static void restore_run(struct rtnl *rtnl, int fd)
+{
+	FILE *file = fdopen(dup(fd), "r");
+	char *line = NULL;
+	size_t size = 0;
+
+	if (!file)
+		return;
+	rewind(file);
+	while (getline(&line, &size, file) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		if (!strncmp(line, "rule ", 5))
+			restore_rule(rtnl, line);
+		if (!strncmp(line, "cgroup ", 7))
+			restore_cgroup(line);
+	}
+	free(line);
+	fclose(file);
+}
+
+/* Put back what @name in the state directory tells, if nobody holds it. */
+static void restore_stale(struct undo *undo, const char *name)
+{
+	autofree char *path = xasprintf("%s/%s", undo->dir, name);
+	autoclose int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return;
+	if (!is_current(fd, path))
+		return;
+	if (!strncmp(name, "sysctl.", 7))
+		restore_sysctl(fd);
+	if (!strncmp(name, "run.", 4))
+		restore_run(undo->rtnl, fd);
+	unlink(path);
+}
+
+/* Look for what killed runs left, and put it back. */
+static void restore_all_stale(struct undo *undo)
+{
+	DIR *dir = opendir(undo->dir);
+	struct dirent *entry;
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] != '.')
+			restore_stale(undo, entry->d_name);
+	}
+	closedir(dir);
+}
+
+/* Open the run's own record. One that is cleaned away at once is no record. */
+static int open_record(struct undo *undo)
+{
+	for (unsigned i = 0;; i++) {
+		autofree char *path = xasprintf("%s/run.%d.%u", undo->dir,
+						(int)getpid(), i);
+		autoclose int fd = open_state(undo->dir, path);
+
+		if (fd < 0)
+			return fail(-fd, "cannot open %s", path);
+		/* The same process number in another container. */
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+			continue;
+		if (!is_current(fd, path))
+			continue;
+		undo->record = path;
+		path = NULL;
+		undo->record_fd = take_fd(&fd);
+		return 0;
+	}
+}
+
+/*
+ * Begin a list of changes, after putting back what dead runs left. @rtnl, a
+ * socket on the host, stays the caller's and must live as long. The caller
+ * ends the list with undo_all(). Returns 0, or a negative errno, reported.
+ */
+int undo_open(struct undo **undo, struct rtnl *rtnl)
+{
+	struct undo *list = xcalloc(1, sizeof(*list));
+	int ret;
+
+	list->rtnl = rtnl;
+	list->record_fd = -1;
+	list->dir = xasprintf(STATE_DIR "/%llu",
+			      (unsigned long long)netns_cookie());
+	restore_all_stale(list);
+	ret = open_record(list);
+	if (ret < 0) {
+		free(list->dir);
+		free(list);
+		return ret;
+	}
+	*undo = list;
+
+	return 0;
+}
+
+/* The first run to need a value: write down what was there, then set it. */
+static int set_first(int fd, const char *name, const char *value,
+		     const char *path)
+{
+	char old[SYSCTL_VALUE_SIZE];
+	autofree char *text = NULL;
+	int ret = sysctl_read(name, old);
+
+	if (ret < 0)
+		return fail(-ret, "cannot read %s", name);
+	if (!strcmp(old, value)) {
+		/* The host has it so: nothing to put back. */
+		unlink(path);
+		return 0;
+	}
+	text = xasprintf("%s %s %s\n", name, old, value);
+	ret = write_all(fd, text, strlen(text));
+	if (ret < 0)
+		return fail(-ret, "cannot write %s", path);
+	ret = sysctl_write(name, value);
+	if (ret < 0)
+		return fail(-ret, "cannot set %s=%s", name, value);
+
+	return 1;
+}
+
+/* Others hold the value, or dead runs left it: see that it is in place. */
+static int join(const char *name, const char *value)
+{
+	int ret = sysctl_is(name, value) ? 0 : sysctl_write(name, value);
+
+	return ret < 0 ? fail(-ret, "cannot set %s=%s", name, value) : 0;
+}
+
+static bool is_held(const struct undo *undo, const char *path)
+{
+	for (size_t i = 0; i < undo->held_count; i++) {
+		if (!strcmp(undo->held[i].file, path))
+			return true;
+	}
+
+	return false;
+}
+
+static void hold(struct undo *undo, char **path, int *fd)
+{
+	undo->held[undo->held_count++] = (struct held){
+		.file = *path,
+		.fd = take_fd(fd),
+	};
+	*path = NULL;
+}
+
+/*
+ * Set a sysctl for as long as any run needs it. Returns 0, or a negative errno
+ * already reported.
+ */
+int undo_sysctl(struct undo *undo, const char *name, const char *value)
+{
+	autofree char *path = xasprintf("%s/sysctl.%s", undo->dir, name);
+	int ret;
+
+	for (char *at = path + strlen(undo->dir) + 1; *at; at++) {
+		if (*at == '/')
+			*at = ',';
+	}
+	if (is_held(undo, path))
+		return 0;
+	if (undo->held_count == HELD_MAX)
+		return refuse("cannot hold more than %d sysctls", HELD_MAX);
+
+	for (;;) {
+		autoclose int fd = open_state(undo->dir, path);
+
+		if (fd < 0)
+			return fail(-fd, "cannot open %s", path);
+		ret = lock(fd, LOCK_SH);
+		if (ret < 0)
+			return fail(-ret, "cannot lock %s", path);
+		if (!is_current(fd, path))
+			continue;
+		if (!is_empty(fd)) {
+			ret = join(name, value);
+			if (!ret)
+				hold(undo, &path, &fd);
+			return ret;
+		}
+		/* Changing the lock lets others in between: look again. */
+		ret = lock(fd, LOCK_EX);
+		if (ret < 0)
+			return fail(-ret, "cannot lock %s", path);
+		if (!is_current(fd, path) || !is_empty(fd))
+			continue;
+		ret = set_first(fd, name, value, path);
+		if (ret <= 0)
+			return ret;
+	}
+}
+
+static int record(struct undo *undo, const char *line)
+{
+	int ret = write_all(undo->record_fd, line, strlen(line));
+
+	return ret < 0 ? fail(-ret, "cannot write %s", undo->record) : 0;
+}
+
+/*
+ * Write down that a rule, and the routes of its table, are about to be made.
+ * Returns 0, or a negative errno already reported.
+ */
+int undo_rule(struct undo *undo, const struct rule *rule)
+{
+	autofree char *line = xasprintf("rule %u %u %u %s\n", rule->family,
+					rule->priority, rule->table, rule->iif);
+
+	return record(undo, line);
+}
+
+/* Write down that a cgroup is about to be made. As undo_rule(). */
+int undo_cgroup(struct undo *undo, const char *path)
+{
+	autofree char *line = xasprintf("cgroup %s\n", path);
+
+	return record(undo, line);
+}
+
+/* Leave a shared value; whoever is the last puts the old one back. */
+static void release(struct held *held)
+{
+	/*
+	 * A failed upgrade has dropped the shared lock, which is just what is
+	 * wanted: somebody else still needs the value.
+	 */
+	if (flock(held->fd, LOCK_EX | LOCK_NB) == 0 &&
+	    is_current(held->fd, held->file)) {
+		restore_sysctl(held->fd);
+		unlink(held->file);
+	}
+	fd_close(&held->fd);
+	free(held->file);
+}
+
+/*
+ * Put everything back and end the list. Goes on past failures, which are told.
+ */
+void undo_all(struct undo *undo)
+{
+	if (!undo)
+		return;
+
+	for (size_t i = undo->held_count; i-- > 0;)
+		release(&undo->held[i]);
+	restore_run(undo->rtnl, undo->record_fd);
+	unlink(undo->record);
+	fd_close(&undo->record_fd);
+	/* Other runs may need them: then they are not empty. */
+	rmdir(undo->dir);
+	rmdir(STATE_DIR);
+	free(undo->record);
+	free(undo->dir);
+	free(undo);
+}

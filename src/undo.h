@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_UNDO_H
+#define NSNTRACE_UNDO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "netlink/rtnl.h"
+
+/* What this run changed on the host and must put back. */
+struct undo;
+
+int undo_open(struct undo **undo, struct rtnl *rtnl);
+int undo_sysctl(struct undo *undo, const char *name, const char *value);
+int undo_rule(struct undo *undo, const struct rule *rule);
+int undo_cgroup(struct undo *undo, const char *path);
+void undo_all(struct undo *undo);
+
+#endif

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The engine of root: a veth pair whose far end is born in the program's
+ * namespace, and masquerading on the host. tracer makes the pair and its own
+ * end; keeper makes the host's half, because what lives as long as a
+ * descriptor (the nftables tables) must live as long as keeper. The host's end
+ * is set up last: not one packet crosses before everything is in place.
+ */
+#include "uplink/uplink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/sysctl.h"
+#include "netlink/nft.h"
+#include "uplink/inside.h"
+#include "uplink/policy.h"
+
+/* A run that finds so many numbers taken has another problem. */
+#define ATTEMPTS_MAX 4096
+
+/* keeper's side of the engine; a run has one uplink. */
+static struct {
+	struct nft *nft;
+	struct nft_tables tables;
+	struct rtnl *monitor;
+} nat;
+
+/*
+ * Whether nobody here has a use for the address: the kernel's own lookup finds
+ * nothing but the default route. A route of length 32 or 128 by one of our
+ * links is another run, which leaves the pool as such free.
+ */
+static bool is_free(struct rtnl *host, const struct ip *ip, bool *other_run)
+{
+	const uint8_t whole = (uint8_t)(8 * ip_size(ip));
+	const uint8_t is_default = ip->family == AF_INET ? 8 : 16;
+	struct route route;
+	struct link link;
+
+	*other_run = false;
+	if (!ip->family || rtnl_route_lookup(host, ip, 0, &route) < 0)
+		return true;
+	if (route.prefix < is_default)
+		return true;
+	*other_run = route.prefix == whole && route.index &&
+		     rtnl_link_get(host, route.index, NULL, &link) == 0 &&
+		     !strncmp(link.name, "nsn-", 4);
+
+	return false;
+}
+
+static int add_veth(struct uplink *uplink, int netns)
+{
+	const struct veth veth = {
+		.name = uplink->run.name,
+		.index = uplink->run.index,
+		.mac = plan_outside_mac,
+		.peer_name = PLAN_INSIDE_NAME,
+		.peer_index = PLAN_INSIDE_INDEX,
+		.peer_mac = plan_inside_mac,
+		.peer_netns = netns,
+		.mtu = uplink->plan->mtu,
+	};
+
+	rtnl_veth_add(uplink->host, &veth);
+
+	return rtnl_commit(uplink->host);
+}
+
+/*
+ * Create the pair under the first name that is free. The name is the lock:
+ * with it come number and addresses, however many runs start at once.
+ */
+static int create_veth(struct uplink *uplink, int netns)
+{
+	unsigned pool = 0;
+	unsigned pool6 = 0;
+
+	for (unsigned attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+		struct run *run = &uplink->run;
+		bool other4;
+		bool other6;
+		int ret;
+
+		plan_candidate(uplink->plan, attempt, pool, pool6, run);
+		if (!is_free(uplink->host, &run->ip4, &other4)) {
+			pool += !other4;
+			continue;
+		}
+		if (!is_free(uplink->host, &run->ip6, &other6)) {
+			pool6 += !other6;
+			continue;
+		}
+		ret = add_veth(uplink, netns);
+		if (ret >= 0)
+			return 0;
+		if (ret != -EEXIST && ret != -EBUSY)
+			return fail(-ret, "cannot %s",
+				    rtnl_failed(uplink->host));
+	}
+	refuse("cannot find a free address for the program");
+	hint("all of the pools are in use on this host");
+
+	return -EADDRNOTAVAIL;
+}
+
+static void route_by_gateway(struct rtnl *inner, const struct ip *gateway)
+{
+	const struct route route = {
+		.destination.family = gateway->family,
+		.gateway = *gateway,
+		.index = PLAN_INSIDE_INDEX,
+		.onlink = true,
+	};
+
+	rtnl_neighbour_add(inner, PLAN_INSIDE_INDEX, gateway, plan_outside_mac);
+	rtnl_route_add(inner, &route);
+}
+
+static void add_whole_address(struct rtnl *rtnl, uint32_t index,
+			      const struct ip *ip, uint8_t scope)
+{
+	const struct address address = {
+		.index = index,
+		.ip = *ip,
+		.prefix = (uint8_t)(8 * ip_size(ip)),
+		.scope = scope,
+	};
+
+	rtnl_address_add(rtnl, &address);
+}
+
+/* Everything that is to be known is told: nothing has to be asked for. */
+static int configure_inside(struct uplink *uplink, struct rtnl *inner)
+{
+	const struct plan *plan = uplink->plan;
+	int ret;
+
+	if (plan->facts->ip6)
+		rtnl_link_no_addrgen(inner, PLAN_INSIDE_INDEX);
+	/* Without ARP the kernel also reports no multicast membership. */
+	rtnl_link_flags(inner, PLAN_INSIDE_INDEX, IFF_UP | IFF_NOARP,
+			IFF_UP | IFF_NOARP);
+	if (plan->ip4) {
+		add_whole_address(inner, PLAN_INSIDE_INDEX, &uplink->run.ip4,
+				  RT_SCOPE_UNIVERSE);
+		route_by_gateway(inner, &plan->gateway4);
+	}
+	if (plan->ip6) {
+		add_whole_address(inner, PLAN_INSIDE_INDEX, &uplink->run.ip6,
+				  RT_SCOPE_UNIVERSE);
+		route_by_gateway(inner, &plan->gateway6);
+	}
+	ret = rtnl_commit(inner);
+
+	return ret < 0 ? fail(-ret, "cannot %s inside", rtnl_failed(inner))
+		       : 0;
+}
+
+static int nat_inside(struct uplink *uplink)
+{
+	autoclose int netns = proc_netns_open(getpid());
+	struct rtnl *inner;
+	int ret;
+
+	if (netns < 0)
+		return fail(-netns, "cannot open the new network namespace");
+	ret = rtnl_open(&inner);
+	if (ret < 0)
+		return fail(-ret, "cannot open a route netlink socket inside");
+
+	inside_copy_sysctls(uplink->plan);
+	ret = inside_loopback(inner);
+	if (!ret)
+		ret = create_veth(uplink, netns);
+	if (!ret)
+		ret = configure_inside(uplink, inner);
+	rtnl_close(inner);
+
+	return ret;
+}
+
+/* Set a value of our own link; it goes with the link. */
+static int set_link(const struct uplink *uplink, const char *family,
+		    const char *key, const char *value)
+{
+	char name[80];
+	int ret;
+
+	snprintf(name, sizeof(name), "net/%s/conf/%s/%s", family,
+		 uplink->run.name, key);
+	ret = sysctl_write(name, value);
+
+	return ret < 0 ? fail(-ret, "cannot set %s=%s", name, value) : 0;
+}
+
+static int set_host(struct uplink *uplink, const char *family,
+		    const char *interface, const char *key, const char *value)
+{
+	char name[80];
+
+	snprintf(name, sizeof(name), "net/%s/conf/%s/%s", family, interface,
+		 key);
+	/* An interface that goes away in this moment needs nothing. */
+	if (!sysctl_exists(name))
+		return 0;
+
+	return undo_sysctl(uplink->undo, name, value);
+}
+
+/*
+ * Forwarding is decided by the interface at which a packet comes in: ours, and
+ * for the answers every interface that the host's routes leave by. The switch
+ * for all interfaces stays as it is: for IPv6 it would make the host a router
+ * that forgets its own default route.
+ */
+static int forward_by(struct uplink *uplink, const char *interface)
+{
+	const struct plan *plan = uplink->plan;
+	int ret = 0;
+
+	if (plan->ip4)
+		ret = set_host(uplink, "ipv4", interface, "forwarding", "1");
+	if (!ret && plan->ip6 && !plan->facts->ip6_forwards)
+		ret = set_host(uplink, "ipv6", interface, "force_forwarding",
+			       "1");
+
+	return ret;
+}
+
+static int forwarding(struct uplink *uplink)
+{
+	const struct plan *plan = uplink->plan;
+	const struct facts *facts = plan->facts;
+	int ret = 0;
+
+	if (plan->ip4)
+		ret = set_link(uplink, "ipv4", "forwarding", "1");
+	if (!ret && plan->ip6 && !facts->ip6_forwards)
+		ret = set_link(uplink, "ipv6", "force_forwarding", "1");
+	/* The program may be root inside, and must not advertise to us. */
+	if (!ret && facts->ip6)
+		ret = set_link(uplink, "ipv6", "accept_ra", "0");
+	for (size_t i = 0; !ret && i < facts->egress_count; i++)
+		ret = forward_by(uplink, facts->egress[i].name);
+	/*
+	 * An answer that comes in by DEV from beyond its gateway is not where
+	 * the host's own routing would send it: strict checks would drop it.
+	 */
+	if (!ret && plan->options->device && facts->strict_rp_filter)
+		ret = set_host(uplink, "ipv4", facts->device.name, "rp_filter",
+			       "2");
+
+	return ret;
+}
+
+static void route_inside(struct uplink *uplink, const struct ip *ip)
+{
+	const struct route route = {
+		.scope = RT_SCOPE_LINK,
+		.destination = *ip,
+		.prefix = (uint8_t)(8 * ip_size(ip)),
+		.index = uplink->run.index,
+	};
+
+	rtnl_neighbour_add(uplink->host, uplink->run.index, ip,
+			   plan_inside_mac);
+	rtnl_route_add(uplink->host, &route);
+}
+
+static int configure_host(struct uplink *uplink)
+{
+	const struct plan *plan = uplink->plan;
+	const struct run *run = &uplink->run;
+	struct rtnl *host = uplink->host;
+	int ret;
+
+	if (plan->facts->ip6)
+		rtnl_link_no_addrgen(host, run->index);
+	if (plan->ip4)
+		add_whole_address(host, run->index, &plan->gateway4,
+				  RT_SCOPE_LINK);
+	if (plan->ip6)
+		add_whole_address(host, run->index, &plan->gateway6,
+				  RT_SCOPE_LINK);
+	rtnl_link_flags(host, run->index, IFF_UP, IFF_UP);
+	if (plan->ip4)
+		route_inside(uplink, &run->ip4);
+	if (plan->ip6)
+		route_inside(uplink, &run->ip6);
+	ret = rtnl_commit(host);
+
+	return ret < 0 ? fail(-ret, "cannot %s", rtnl_failed(host)) : 0;
+}
+
+static int add_tables(struct uplink *uplink)
+{
+	int ret = nft_open(&nat.nft);
+
+	if (ret < 0)
+		return fail(-ret, "cannot open an nftables socket");
+	nat.tables = (struct nft_tables){
+		.name = uplink->run.name,
+		.interface = uplink->run.name,
+		.index = uplink->run.index,
+		.ip4 = uplink->run.ip4,
+		.ip6 = uplink->run.ip6,
+		.owner = true,
+		.egress = true,
+	};
+	ret = nft_tables_add(nat.nft, &nat.tables);
+
+	return ret < 0 ? fail(-ret, "cannot %s", nft_failed(nat.nft)) : 0;
+}
+
+static int nat_host(struct uplink *uplink)
+{
+	int ret = add_tables(uplink);
+
+	/* Opened before the host is read: no change falls in between. */
+	if (!ret) {
+		ret = rtnl_monitor_open(&nat.monitor);
+		if (ret < 0)
+			fail(-ret, "cannot watch the routes of this host");
+	}
+	if (!ret)
+		ret = forwarding(uplink);
+	if (!ret && uplink->plan->options->device)
+		ret = policy_install(uplink);
+	if (!ret)
+		ret = configure_host(uplink);
+
+	return ret;
+}
+
+static int nat_fd(const struct uplink *uplink)
+{
+	(void)uplink;
+
+	return nat.monitor ? rtnl_fd(nat.monitor) : -1;
+}
+
+struct news {
+	bool routes;
+	uint32_t ours;
+};
+
+static void note_event(enum rtnl_event event, const struct link *link,
+		       const struct route *route, void *context)
+{
+	struct news *news = context;
+
+	(void)link;
+	/* What we do ourselves is no news, or it would never end. */
+	if (route && (route->index == news->ours || route->table == news->ours))
+		return;
+	if (event == RTNL_EVENT_ROUTE_NEW || event == RTNL_EVENT_OVERRUN)
+		news->routes = true;
+}
+
+struct names {
+	uint32_t index[EGRESS_MAX];
+	size_t count;
+};
+
+static int collect_egress(const struct route *route, void *context)
+{
+	struct names *names = context;
+
+	if (route->type != RTN_UNICAST || route->table == RT_TABLE_LOCAL ||
+	    !route->index || route->index == PLAN_LO_INDEX)
+		return 0;
+	for (size_t i = 0; i < names->count; i++) {
+		if (names->index[i] == route->index)
+			return 0;
+	}
+	if (names->count < EGRESS_MAX)
+		names->index[names->count++] = route->index;
+
+	return 0;
+}
+
+/* Without -d: answers may come in wherever a route leads now. */
+static int follow_routes(struct uplink *uplink)
+{
+	struct names names = { 0 };
+	int ret = rtnl_routes(uplink->host, AF_UNSPEC, collect_egress, &names);
+
+	for (size_t i = 0; ret >= 0 && i < names.count; i++) {
+		struct link link;
+
+		if (rtnl_link_get(uplink->host, names.index[i], NULL, &link) <
+			    0 ||
+		    !strncmp(link.name, "nsn-", 4))
+			continue;
+		ret = forward_by(uplink, link.name);
+	}
+
+	return ret;
+}
+
+static int nat_events(struct uplink *uplink)
+{
+	struct news news = { .ours = uplink->run.index };
+	int ret = rtnl_monitor_read(nat.monitor, note_event, &news);
+
+	if (ret < 0)
+		return fail(-ret, "cannot follow the routes of this host");
+	if (!news.routes)
+		return 0;
+	if (uplink->plan->options->device)
+		return policy_follow(uplink);
+
+	return follow_routes(uplink);
+}
+
+static void nat_cut(struct uplink *uplink)
+{
+	int ret;
+
+	rtnl_link_delete(uplink->host, uplink->run.index);
+	ret = rtnl_commit(uplink->host);
+	/* It may have gone with the namespace in this moment. */
+	if (ret < 0 && ret != -ENODEV)
+		warn("cannot %s: %s", rtnl_failed(uplink->host),
+		     strerror(-ret));
+}
+
+static void nat_down(struct uplink *uplink)
+{
+	(void)uplink;
+	if (nat.nft && !nat.tables.owner)
+		nft_tables_delete(nat.nft, &nat.tables);
+	nft_close(nat.nft);
+	rtnl_close(nat.monitor);
+	nat.nft = NULL;
+	nat.monitor = NULL;
+}
+
+const struct uplink_ops uplink_nat = {
+	.name = "nat",
+	.inside = nat_inside,
+	.host = nat_host,
+	.fd = nat_fd,
+	.events = nat_events,
+	.cut = nat_cut,
+	.down = nat_down,
+};

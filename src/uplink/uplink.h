@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_UPLINK_UPLINK_H
+#define NSNTRACE_UPLINK_UPLINK_H
+
+#include "netlink/rtnl.h"
+#include "plan.h"
+#include "undo.h"
+
+/* How the program's namespace reaches the world. */
+struct uplink {
+	const struct uplink_ops *ops;
+	const struct plan *plan;
+	struct run run;
+	struct rtnl *host; /* a socket on the host's side; borrowed */
+	struct undo *undo; /* borrowed; keeper only */
+};
+
+/*
+ * One engine. `inside` runs in tracer, in the new namespace; all others run in
+ * keeper, on the host. Each returns 0, or a negative errno already reported.
+ */
+struct uplink_ops {
+	const char *name;
+	/* Make both ends, configure the inner one, fill in uplink->run. */
+	int (*inside)(struct uplink *uplink);
+	/* Make the host's half; traffic flows when it returns. */
+	int (*host)(struct uplink *uplink);
+	/* What to poll for changes of the host, or -1. */
+	int (*fd)(const struct uplink *uplink);
+	/* The host has changed: follow. */
+	int (*events)(struct uplink *uplink);
+	/* Take the host's end away although the namespace lives on. */
+	void (*cut)(struct uplink *uplink);
+	/* Let go of what dies with a descriptor. */
+	void (*down)(struct uplink *uplink);
+};
+
+extern const struct uplink_ops uplink_nat;
+extern const struct uplink_ops uplink_none;
+
+#endif
