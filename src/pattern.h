@@ -7,11 +7,11 @@
 
 /* What the patterns of a file name stand for. */
 struct pattern_values {
-	pid_t pid;	   /* %p */
-	const char *path;  /* %E, and %e its last part */
-	const char *host;  /* %h */
-	time_t started;	   /* %t */
-	uid_t uid;	   /* %u */
+	pid_t pid;	  /* %p */
+	const char *path; /* %E, and %e its last part */
+	const char *host; /* %h */
+	time_t started;	  /* %t */
+	uid_t uid;	  /* %u */
 };
 
 int pattern_check(const char *pattern);

@@ -33,17 +33,18 @@ struct writer {
 	struct writer_about about;
 	struct buf buf; /* whole records, not yet written */
 	int fd;
-	bool regular;	       /* a failed write can be cut back */
-	int error;	       /* -errno of the first failed write, or 0 */
-	uint64_t written;      /* packets that are whole in the file */
-	uint64_t buffered;     /* packets in @buf */
-	uint64_t lost;	       /* packets that a write error kept out */
-	uint64_t bytes;	       /* bytes of the file */
+	bool regular;	   /* a failed write can be cut back */
+	int error;	   /* -errno of the first failed write, or 0 */
+	uint64_t written;  /* packets that are whole in the file */
+	uint64_t buffered; /* packets in @buf */
+	uint64_t lost;	   /* packets that a write error kept out */
+	uint64_t bytes;	   /* bytes of the file */
 };
 
 /*
  * One file format. Each call appends whole records to writer->buf; none of
- * them can fail, as writing is writer.c's business.
+ * them can fail, as writing is writer.c's business. A format that has nothing
+ * to say leaves open and statistics NULL.
  */
 struct writer_ops {
 	const char *name;
@@ -53,10 +54,9 @@ struct writer_ops {
 	void (*packet)(struct writer *writer, const struct frame *frame);
 	void (*statistics)(struct writer *writer, unsigned interface,
 			   const struct writer_statistics *statistics);
-	void (*close)(struct writer *writer);
 	/*
-	 * The size of the record that begins at @record; sets @packet if it
-	 * holds a packet.
+	 * The size of the whole record at @record, none of the file's head;
+	 * tells in @packet whether it holds a packet.
 	 */
 	size_t (*record)(const uint8_t *record, bool *packet);
 };
