@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A capture from its source to its file: a thread that empties the source into
+ * the queue and never writes, and a thread that takes from the queue, puts the
+ * frames in order and writes them. The source knows when all has been read, the
+ * writer what a file looks like; the sum of what happened is made here.
+ */
+#include "capture/capture.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "capture/merge.h"
+#include "capture/queue.h"
+#include "capture/stage.h"
+
+/* The last stage: what reaches it is written. */
+struct sink {
+	struct stage stage;
+	struct writer writer;
+	uint64_t truncated;
+};
+
+struct capture {
+	struct capture_settings settings;
+	struct source *source;
+	struct queue *queue;
+	struct merge *merge;
+	struct sink sink;
+	pthread_t reader;
+	pthread_t writer;
+	int wake_fd;	/* the reader is to stop */
+	int error_fd;	/* writing failed, for the caller */
+	bool told;	/* that writing failed */
+	int read_error; /* of the reader thread */
+	uint64_t started;
+};
+
+static uint64_t clock_now(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void sink_frame(struct stage *stage, struct frame *frame)
+{
+	struct sink *sink = (struct sink *)stage;
+
+	if (writer_packet(&sink->writer, frame) == 0)
+		sink->truncated += frame->caplen < frame->len;
+}
+
+static const struct stage_ops sink_ops = { .frame = sink_frame };
+
+/*
+ * Open the source, with the rights that this takes; it captures from now on.
+ * No thread is left when this returns. The pointers in @settings must live as
+ * long as the capture does.
+ *
+ * Returns 0, or a negative errno already reported.
+ */
+int capture_open(const struct capture_settings *settings,
+		 struct capture **capture)
+{
+	struct capture *new = xcalloc(1, sizeof(*new));
+	int ret = 0;
+
+	new->settings = *settings;
+	new->sink.stage.ops = &sink_ops;
+	new->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	new->error_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (new->wake_fd < 0 || new->error_fd < 0)
+		ret = fail(errno, "cannot create an eventfd");
+	if (!ret)
+		ret = settings->source->open(&settings->from, &new->source);
+	if (ret < 0) {
+		capture_free(new);
+		return ret;
+	}
+
+	new->queue = queue_new(settings->queue_bytes);
+	new->merge = merge_new(new->source->lanes, new->source->in_order,
+			       &new->sink.stage);
+	*capture = new;
+
+	return 0;
+}
+
+static void *read_frames(void *argument)
+{
+	struct capture *capture = argument;
+	struct source *source = capture->source;
+	int ret, stopped;
+
+	do
+		ret = source->ops->batch(source, capture->queue,
+					 capture->wake_fd);
+	while (ret > 0);
+	stopped = source->ops->stop(source, capture->queue);
+
+	capture->read_error = ret < 0 ? ret : stopped;
+	queue_end(capture->queue);
+
+	return NULL;
+}
+
+static void ring(int fd)
+{
+	/* Fails only where it has been rung 2^64 - 2 times before. */
+	eventfd_write(fd, 1);
+}
+
+/*
+ * Nothing more waits: let whoever reads the file as it grows have all of it,
+ * then wait for more. Nothing wakes this thread while no frame is held.
+ */
+static struct batch *wait_for_batch(struct capture *capture, bool *ended)
+{
+	struct writer *writer = &capture->sink.writer;
+	int wait = merge_tick(capture->merge, clock_now(CLOCK_MONOTONIC));
+
+	if (writer_flush(writer) < 0 && !capture->told) {
+		ring(capture->error_fd);
+		capture->told = true;
+	}
+
+	return queue_pop(capture->queue, wait, ended);
+}
+
+static void *write_frames(void *argument)
+{
+	struct capture *capture = argument;
+	bool ended = false;
+
+	while (!ended) {
+		struct batch *batch = queue_pop(capture->queue, 0, &ended);
+
+		if (!batch && !ended)
+			batch = wait_for_batch(capture, &ended);
+		if (batch)
+			merge_push(capture->merge, batch);
+	}
+	merge_flush(capture->merge);
+
+	return NULL;
+}
+
+static int start_thread(pthread_t *thread, const char *name,
+			void *(*function)(void *), struct capture *capture)
+{
+	int ret = pthread_create(thread, NULL, function, capture);
+
+	if (ret)
+		return -ret;
+	pthread_setname_np(*thread, name);
+
+	return 0;
+}
+
+static void stop_reader(struct capture *capture)
+{
+	ring(capture->wake_fd);
+	pthread_join(capture->reader, NULL);
+}
+
+/*
+ * Write the head of the file to @fd, which is the capture's from now on, and
+ * let the packets flow. Needs no rights; the threads inherit the signal mask.
+ *
+ * Returns 0, or -errno, which is not reported as the caller knows the name of
+ * the file; the capture can then only be freed.
+ */
+int capture_start(struct capture *capture, int fd)
+{
+	const struct capture_settings *settings = &capture->settings;
+	struct writer *writer = &capture->sink.writer;
+	int ret;
+
+	capture->started = clock_now(CLOCK_REALTIME);
+	ret = writer_open(writer, settings->format, fd, &settings->about,
+			  capture->source->interfaces,
+			  capture->source->interface_count);
+	if (ret < 0)
+		goto out;
+	ret = start_thread(&capture->reader, "reader", read_frames, capture);
+	if (ret < 0)
+		goto out;
+	ret = start_thread(&capture->writer, "writer", write_frames, capture);
+	if (ret < 0)
+		stop_reader(capture);
+out:
+	if (ret < 0)
+		writer_close(writer);
+
+	return ret;
+}
+
+/*
+ * Becomes readable when writing fails for the first time, so that the user can
+ * be told while the program still runs. Stays the capture's.
+ */
+int capture_error_fd(const struct capture *capture)
+{
+	return capture->error_fd;
+}
+
+static void add_statistics(struct capture *capture,
+			   struct capture_result *result)
+{
+	const struct source *source = capture->source;
+	uint64_t end = clock_now(CLOCK_REALTIME);
+
+	result->interface_count = source->interface_count;
+	for (unsigned i = 0; i < source->interface_count; i++) {
+		struct capture_statistics *statistics = &result->interfaces[i];
+		struct writer_statistics block = {
+			.start = capture->started,
+			.end = end,
+		};
+
+		source->ops->statistics(source, i, statistics);
+		block.received = statistics->received;
+		block.dropped = statistics->dropped;
+		writer_statistics(&capture->sink.writer, i, &block);
+		result->dropped_ring += statistics->dropped;
+		result->dropped_queue += statistics->dropped_queue;
+	}
+}
+
+/*
+ * End a capture that was started: every packet that had come in by now is
+ * written, and the file is complete and closed.
+ *
+ * Returns 0, or -errno of what failed since the start, which is not reported;
+ * @result is filled in either way.
+ */
+int capture_stop(struct capture *capture, struct capture_result *result)
+{
+	struct writer *writer = &capture->sink.writer;
+
+	stop_reader(capture);
+	pthread_join(capture->writer, NULL);
+
+	*result = (struct capture_result){ 0 };
+	add_statistics(capture, result);
+	writer_close(writer);
+	result->written = writer->written;
+	result->truncated = capture->sink.truncated;
+	result->lost = writer->lost;
+	result->bytes = writer->bytes;
+	result->error = writer->error ? writer->error : capture->read_error;
+
+	return result->error;
+}
+
+/*
+ * Close what is open. The kernel takes its time (tens of milliseconds) over a
+ * ring, so this belongs after everything that somebody waits for. A capture
+ * that was started must have been stopped.
+ */
+void capture_free(struct capture *capture)
+{
+	if (!capture)
+		return;
+
+	if (capture->source)
+		capture->source->ops->close(capture->source);
+	merge_free(capture->merge);
+	queue_free(capture->queue);
+	fd_close(&capture->wake_fd);
+	fd_close(&capture->error_fd);
+	free(capture);
+}
