@@ -3,6 +3,7 @@
 #define NSNTRACE_NETLINK_NFT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/ip.h"
@@ -16,12 +17,14 @@ struct nft_tables {
 	uint32_t index;	       /* its interface index */
 	struct ip ip4;	       /* the program's addresses; AF_UNSPEC: none */
 	struct ip ip6;
-	bool owner;	       /* in: may be tried; out: what was got */
-	bool egress;	       /* likewise, the netdev egress hook */
+	bool owner;  /* in: may be tried; out: what was got */
+	bool egress; /* likewise, the netdev egress hook */
 };
 
 int nft_open(struct nft **nft);
 void nft_close(struct nft *nft);
+void nft_tables_build(struct nft *nft, const struct nft_tables *tables);
+const void *nft_batch(struct nft *nft, size_t *size);
 int nft_tables_add(struct nft *nft, struct nft_tables *tables);
 int nft_tables_delete(struct nft *nft, const struct nft_tables *tables);
 const char *nft_failed(const struct nft *nft);

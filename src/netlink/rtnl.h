@@ -4,6 +4,7 @@
 
 #include <net/if.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/ip.h"
@@ -27,7 +28,7 @@ struct link {
 	char name[IFNAMSIZ];
 	uint32_t flags; /* IFF_* */
 	uint32_t mtu;
-	uint16_t type;	    /* ARPHRD_* */
+	uint16_t type; /* ARPHRD_* */
 	uint64_t rx_packets;
 	uint64_t tx_packets;
 };
@@ -40,18 +41,18 @@ struct address {
 };
 
 struct route {
-	uint8_t type;	  /* RTN_*; 0 means RTN_UNICAST */
-	uint8_t scope;	  /* RT_SCOPE_* */
-	uint8_t protocol; /* RTPROT_*; 0 means RTPROT_STATIC */
-	uint32_t table;	  /* 0 means RT_TABLE_MAIN */
-	struct ip destination; /* family always set; all zero and prefix 0: default */
+	uint8_t type;	       /* RTN_*; 0 means RTN_UNICAST */
+	uint8_t scope;	       /* RT_SCOPE_* */
+	uint8_t protocol;      /* RTPROT_*; 0 means RTPROT_STATIC */
+	uint32_t table;	       /* 0 means RT_TABLE_MAIN */
+	struct ip destination; /* family always set; prefix 0: default */
 	uint8_t prefix;
 	struct ip gateway;
 	uint32_t index; /* of the interface it leaves by; 0: none */
 	uint32_t metric;
 	bool onlink;
 	struct ip source; /* preferred source */
-	bool multipath;	  /* read only: several next hops, @index is the first */
+	bool multipath;	  /* read only: one of several next hops */
 };
 
 struct rule {
@@ -78,6 +79,7 @@ void rtnl_neighbour_add(struct rtnl *rtnl, uint32_t index, const struct ip *ip,
 			const uint8_t mac[6]);
 void rtnl_rule_add(struct rtnl *rtnl, const struct rule *rule);
 void rtnl_rule_delete(struct rtnl *rtnl, const struct rule *rule);
+const void *rtnl_batch(struct rtnl *rtnl, size_t *size);
 int rtnl_commit(struct rtnl *rtnl);
 const char *rtnl_failed(const struct rtnl *rtnl);
 
