@@ -33,7 +33,8 @@ install_quietly() (
 
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get -qq update
-	apt-get -qq -y --no-install-recommends install "$@" </dev/null ||
+	apt-get -qq -y --no-install-recommends install "$@" \
+		</dev/null >/dev/null ||
 		die "cannot install $*"
 
 	command -v systemctl >/dev/null || exit 0

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -35,10 +35,11 @@ struct tracer {
 	int channel;
 	struct uplink uplink;
 	struct capture *capture;
+	char os[160]; /* for the file's header */
 	struct sockdiag *sockdiag;
 	struct rtnl *inner; /* for the counters of the interfaces */
 	uint64_t counted;   /* packets that had crossed before the start */
-	int file;
+	bool writing;	    /* the capture has its file */
 	int cgroup_kill; /* to end the program if keeper dies; or -1 */
 };
 
@@ -89,7 +90,6 @@ static int open_capture(struct tracer *tracer)
 	const struct plan *plan = tracer->plan;
 	const struct facts *facts = plan->facts;
 	struct capture_interface interfaces[INTERFACES_MAX];
-	char os[sizeof(facts->uts.sysname) + sizeof(facts->uts.release) + 1];
 	const struct capture_settings settings = {
 		.source = &source_libpcap,
 		.from = {
@@ -103,7 +103,7 @@ static int open_capture(struct tracer *tracer)
 							: &writer_pcap,
 		.about = {
 			.application = "nsntrace " PACKAGE_VERSION,
-			.os = os,
+			.os = tracer->os,
 			.hardware = facts->uts.machine,
 			.filter = plan->options->filter,
 			.snaplen = plan->options->snaplen,
@@ -112,7 +112,7 @@ static int open_capture(struct tracer *tracer)
 		.queue_bytes = plan->queue_bytes,
 	};
 
-	snprintf(os, sizeof(os), "%s %s", facts->uts.sysname,
+	snprintf(tracer->os, sizeof(tracer->os), "%s %s", facts->uts.sysname,
 		 facts->uts.release);
 
 	return capture_open(&settings, &tracer->capture);
@@ -228,9 +228,6 @@ static void drain(struct tracer *tracer, struct tally *tally)
 	tally->lost = result.lost;
 	tally->bytes = result.bytes;
 	tally->error = result.error;
-	/* Some file systems only tell here that there was no room. */
-	if (close(tracer->file) < 0 && !tally->error)
-		tally->error = -errno;
 }
 
 static void finish(struct tracer *tracer, uint32_t linger_ms)
@@ -239,7 +236,7 @@ static void finish(struct tracer *tracer, uint32_t linger_ms)
 
 	linger(tracer, linger_ms);
 	debug("the program's connections have ended");
-	if (tracer->file >= 0)
+	if (tracer->writing)
 		drain(tracer, &tally);
 	debug("drained the capture");
 	channel_send(tracer->channel, MESSAGE_DONE, &tally, sizeof(tally), NULL,
@@ -250,11 +247,11 @@ static int take_file(struct tracer *tracer, const struct message *message)
 {
 	if (message->fd_count < 1)
 		return -EPROTO;
-	tracer->file = message->fds[0];
 	if (message->fd_count > 1)
 		tracer->cgroup_kill = message->fds[1];
+	tracer->writing = true;
 
-	return capture_start(tracer->capture, tracer->file);
+	return capture_start(tracer->capture, message->fds[0]);
 }
 
 /*
@@ -267,7 +264,7 @@ static void bury_keeper(struct tracer *tracer)
 
 	if (tracer->cgroup_kill >= 0)
 		cgroup_kill(tracer->cgroup_kill);
-	if (tracer->file >= 0)
+	if (tracer->writing)
 		drain(tracer, &tally);
 	_exit(1);
 }
@@ -336,7 +333,6 @@ void tracer_main(const struct plan *plan, int channel, struct rtnl *host,
 			.plan = plan,
 			.host = host,
 		},
-		.file = -1,
 		.cgroup_kill = -1,
 	};
 

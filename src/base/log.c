@@ -81,6 +81,10 @@ void log_line(enum log_level level, const char *line)
 
 static void say(enum log_level level, const char *prefix, const char *fmt,
 		va_list args, const char *reason)
+	__attribute__((format(printf, 3, 0)));
+
+static void say(enum log_level level, const char *prefix, const char *fmt,
+		va_list args, const char *reason)
 {
 	char line[LINE_MAX_BYTES];
 	int used;

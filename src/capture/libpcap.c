@@ -33,7 +33,7 @@
 #define BLOCK_TIMEOUT_MS 10
 
 /* Two blocks of libpcap's, so that one can be filled while one is read. */
-#define RING_BYTES_MIN (512 * 1024)
+#define RING_BYTES_MIN (512UL * 1024)
 
 /* Frames taken from one ring before the next one has its turn. */
 #define ROUND_FRAMES 4096
@@ -201,7 +201,6 @@ static void *open_handle(void *argument)
 		return NULL;
 
 	interface->link_type = (uint16_t)pcap_datalink(handle->pcap);
-	interface->snaplen = handle->settings->snaplen;
 	ret = begin_empty(handle);
 	if (ret < 0)
 		explain(handle, strerror(-ret));
@@ -369,7 +368,7 @@ static uint64_t settled(struct handle *handle, bool seen)
  */
 static void read_round(struct live *live, struct queue *queue)
 {
-	bool seen[INTERFACES_MAX];
+	bool seen[INTERFACES_MAX] = { false };
 	uint64_t newest = 0;
 
 	for (unsigned i = 0; i < live->source.lanes; i++) {

@@ -17,8 +17,8 @@
  * A batch grows from the first size, which costs an idle capture next to
  * nothing, to the last, which is about one block of a ring.
  */
-#define BATCH_SMALL (16 * 1024)
-#define BATCH_LARGE (256 * 1024)
+#define BATCH_SMALL (16UL * 1024)
+#define BATCH_LARGE (256UL * 1024)
 
 /*
  * Large batches kept for use again, beyond the limit of the queue: fresh memory

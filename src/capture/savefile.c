@@ -59,7 +59,6 @@ static int savefile_open(const struct source_settings *settings,
 			.link_type = link_type == DLT_RAW ?
 					     LINK_TYPE_RAW :
 					     (uint16_t)link_type,
-			.snaplen = (uint32_t)pcap_snapshot(pcap),
 		},
 		.interface_count = 1,
 		.lanes = 1,

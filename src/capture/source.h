@@ -15,7 +15,6 @@ struct capture_interface {
 	const char *name;
 	uint8_t mac[6]; /* ours: frames from it are outbound; zero: unknown */
 	uint16_t link_type; /* set by the source */
-	uint32_t snaplen;   /* set by the source */
 };
 
 /* Counts of one interface. */

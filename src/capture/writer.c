@@ -15,7 +15,7 @@
 #include "base/fd.h"
 
 /* Large writes: this much is gathered before one is made on its own account. */
-#define WRITE_BYTES (256 * 1024)
+#define WRITE_BYTES (256UL * 1024)
 
 /*
  * Write as much of the buffer as the descriptor takes, however often that takes

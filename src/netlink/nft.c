@@ -335,7 +335,7 @@ static int delete_table(struct nft *nft, const struct nft_tables *tables,
 
 /*
  * Delete the tables that nft_tables_add() made and that have no owner. Goes on
- * past a failure. Returns 0 or the first -errno; -ENOENT if one was gone.
+ * past a failure. Returns 0 or the last -errno; -ENOENT if one was gone.
  */
 int nft_tables_delete(struct nft *nft, const struct nft_tables *tables)
 {
@@ -346,7 +346,7 @@ int nft_tables_delete(struct nft *nft, const struct nft_tables *tables)
 	if (tables->egress)
 		netdev = delete_table(nft, tables, NFPROTO_NETDEV);
 
-	return inet ? inet : netdev;
+	return netdev ? netdev : inet;
 }
 
 /*
@@ -381,7 +381,7 @@ const void *nft_batch(struct nft *nft, size_t *size)
 	return netlink_batch(&nft->nl, size);
 }
 
-/* What the last call could not do, as in "cannot ...". */
+/* What could not be done when last something failed, as in "cannot ...". */
 const char *nft_failed(const struct nft *nft)
 {
 	return nft->nl.failed;

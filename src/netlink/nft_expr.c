@@ -11,7 +11,6 @@
 
 #include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
-#include <linux/if_ether.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <net/if.h>
@@ -103,14 +102,17 @@ void nft_oifname(struct nftnl_rule *rule, uint32_t op, const char *name)
 	compare(rule, op, padded, sizeof(padded));
 }
 
-/* ether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00 */
+/*
+ * @ll,0,8 & 1 == 1: to a group address. Not "ether daddr", which nft(8) makes
+ * depend on the type of the input interface; at egress there is none.
+ */
 void nft_ether_daddr_group(struct nftnl_rule *rule)
 {
-	static const uint8_t group[ETH_ALEN] = { 1 };
+	static const uint8_t group = 1;
 
-	load_payload(rule, NFT_PAYLOAD_LL_HEADER, 0, ETH_ALEN);
-	mask(rule, group, sizeof(group));
-	compare(rule, NFT_CMP_EQ, group, sizeof(group));
+	load_payload(rule, NFT_PAYLOAD_LL_HEADER, 0, sizeof(group));
+	mask(rule, &group, sizeof(group));
+	compare(rule, NFT_CMP_EQ, &group, sizeof(group));
 }
 
 /* ip saddr @ip, or ip6 saddr */
@@ -156,6 +158,10 @@ void nft_icmpv6_type(struct nftnl_rule *rule, uint8_t first, uint8_t last)
 {
 	meta_l4proto(rule, IPPROTO_ICMPV6);
 	load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1);
+	if (first == last) {
+		compare(rule, NFT_CMP_EQ, &first, sizeof(first));
+		return;
+	}
 	compare(rule, NFT_CMP_GTE, &first, sizeof(first));
 	compare(rule, NFT_CMP_LTE, &last, sizeof(last));
 }

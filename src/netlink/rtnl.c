@@ -69,7 +69,7 @@ int rtnl_fd(const struct rtnl *rtnl)
 	return mnl_socket_get_fd(rtnl->nl.socket);
 }
 
-/* What the last commit or question could not do, as in "cannot ...". */
+/* What could not be done when last something failed, as in "cannot ...". */
 const char *rtnl_failed(const struct rtnl *rtnl)
 {
 	return rtnl->nl.failed;

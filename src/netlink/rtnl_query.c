@@ -168,7 +168,10 @@ int rtnl_route_lookup(struct rtnl *rtnl, const struct ip *destination,
 	header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
 	header->rtm_family = (uint8_t)destination->family;
 	header->rtm_dst_len = (uint8_t)(8 * ip_size(destination));
-	header->rtm_flags = RTM_F_LOOKUP_TABLE | RTM_F_FIB_MATCH;
+	header->rtm_flags = RTM_F_FIB_MATCH;
+	/* IPv6 tells the table unasked, and refuses to be asked. */
+	if (destination->family == AF_INET)
+		header->rtm_flags |= RTM_F_LOOKUP_TABLE;
 	rtnl_put_ip(message, RTA_DST, destination);
 	if (index)
 		mnl_attr_put_u32(message, RTA_OIF, index);

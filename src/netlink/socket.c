@@ -258,7 +258,6 @@ int netlink_commit(struct netlink *nl)
 	int ret = 0;
 
 	finish_last(nl);
-	nl->failed[0] = '\0';
 	for (size_t first = 0; !ret && first < nl->count;) {
 		struct flight flight = { .nl = nl, .first = first };
 
@@ -369,7 +368,6 @@ int netlink_query(struct netlink *nl, netlink_each *each, void *context)
 	int ret = -EINTR;
 
 	finish_last(nl);
-	nl->failed[0] = '\0';
 	for (int i = 0; i < QUERY_TRIES && ret == -EINTR; i++) {
 		buf_clear(&answer);
 		ret = send_requests(nl, last, nl->count);

@@ -25,7 +25,7 @@ struct netlink {
 	struct buf batch;
 	struct netlink_request *requests; /* those in the batch */
 	size_t count;
-	char failed[NETLINK_FAILED_SIZE]; /* the first that failed */
+	char failed[NETLINK_FAILED_SIZE]; /* what failed last */
 	uint16_t failed_type;
 };
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/capture_bytes.h"
+#include "capture_bytes.h"
 
 #define TIME 1700000000123456789U
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/capture_bytes.h"
+#include "capture_bytes.h"
 
 #define TIME 1700000000123456789U
 #define HIGH ((uint32_t)(TIME >> 32))

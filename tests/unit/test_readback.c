@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/capture_bytes.h"
+#include "capture_bytes.h"
 
 /* What the tools say of themselves rather than of the file. */
 #define QUIETLY                                          \

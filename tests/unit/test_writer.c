@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/capture_bytes.h"
+#include "capture_bytes.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
