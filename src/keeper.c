@@ -11,12 +11,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -27,6 +25,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "channel.h"
+#include "keeper_loop.h"
 #include "mounts.h"
 #include "outfile.h"
 #include "relay/relay.h"
@@ -39,268 +38,6 @@
 
 /* How long killed processes may take to be gone. */
 #define KILL_WAIT_MS 2000
-
-/* One of our own processes, and the channel to it. */
-struct peer {
-	const char *name;
-	pid_t pid;
-	int channel;
-	bool gone;
-};
-
-struct keeper {
-	const struct plan *plan;
-	const struct heritage *heritage;
-
-	struct peer front;
-	struct peer tracer;
-	struct peer relay;
-	int signals;
-	int front_pidfd;
-
-	struct rtnl *host;
-	struct undo *undo;
-	struct uplink uplink;
-	bool uplink_up;
-	struct cgroup cgroup;
-	int netns;
-	int watch; /* on what the program's mounts cover; or -1 */
-	int mount_ns;
-	struct program program;
-
-	/* What has happened so far. */
-	bool built;
-	bool ready;
-	bool prepared;
-	bool released; /* by front */
-	bool executed;
-	bool ended;
-	bool cut; /* the user does not want to wait */
-	bool done;
-	bool broken; /* the run cannot go on; why has been said */
-	int exec_error;
-	int wstatus;
-	struct tally tally;
-};
-
-/* The run cannot go on. */
-static void break_off(struct keeper *keeper)
-{
-	keeper->broken = true;
-}
-
-static void hear_line(struct keeper *keeper, const struct message *message)
-{
-	channel_send(keeper->front.channel, MESSAGE_LINE, &message->body.line,
-		     sizeof(message->body.line), NULL, 0);
-}
-
-static void hear_front(struct keeper *keeper, const struct message *message)
-{
-	switch (message->type) {
-	case MESSAGE_GO:
-		keeper->released = true;
-		break;
-	case MESSAGE_SIGNAL:
-		/* One that has ended needs no signals. */
-		if (!keeper->ended && keeper->program.pidfd >= 0)
-			proc_signal(keeper->program.pidfd,
-				    message->body.signo);
-		break;
-	case MESSAGE_CUT:
-		keeper->cut = true;
-		channel_tell(keeper->tracer.channel, MESSAGE_CUT);
-		break;
-	default:
-		break;
-	}
-}
-
-static void hear_tracer(struct keeper *keeper, const struct message *message)
-{
-	switch (message->type) {
-	case MESSAGE_LINE:
-		hear_line(keeper, message);
-		break;
-	case MESSAGE_BUILT:
-		keeper->uplink.run = message->body.run;
-		keeper->built = true;
-		break;
-	case MESSAGE_READY:
-		keeper->ready = true;
-		break;
-	case MESSAGE_TROUBLE:
-		warn("the trace cannot be written any further; the program "
-		     "runs on");
-		break;
-	case MESSAGE_DONE:
-		keeper->tally = message->body.tally;
-		keeper->done = true;
-		break;
-	default:
-		break;
-	}
-}
-
-/* One of ours has ended before its time: say so, if it could not itself. */
-static void bury(struct keeper *keeper, struct peer *peer, int wstatus)
-{
-	peer->pid = 0;
-	if (WIFEXITED(wstatus) && (WEXITSTATUS(wstatus) == 1 || keeper->done))
-		return;
-	if (keeper->ended && keeper->done)
-		return;
-	if (WIFSIGNALED(wstatus))
-		refuse("the %s process was killed by signal %d", peer->name,
-		       WTERMSIG(wstatus));
-	else if (peer == &keeper->tracer)
-		refuse("the %s process has ended early", peer->name);
-	break_off(keeper);
-}
-
-/* Take one message of @peer's, or notice that it is gone. */
-static void hear(struct keeper *keeper, struct peer *peer,
-		 void (*act)(struct keeper *, const struct message *))
-{
-	struct message message;
-	int wstatus;
-	int ret = channel_receive(peer->channel, &message);
-
-	if (ret > 0) {
-		act(keeper, &message);
-		return;
-	}
-	peer->gone = true;
-	/* tracer ends by itself when the file is closed. */
-	if (peer == &keeper->tracer && keeper->done)
-		return;
-	if (peer != &keeper->front && peer->pid > 0 &&
-	    waitpid(peer->pid, &wstatus, 0) == peer->pid)
-		bury(keeper, peer, wstatus);
-	break_off(keeper);
-}
-
-static void hear_program(struct keeper *keeper)
-{
-	const char *name = keeper->plan->options->argv[0];
-	struct program_report report = { 0 };
-	int ret = program_read_report(&keeper->program, &report);
-
-	if (ret <= 0) {
-		keeper->executed = !keeper->exec_error && !keeper->broken;
-		fd_close(&keeper->program.door);
-		return;
-	}
-	switch (report.step) {
-	case PROGRAM_PREPARED:
-		keeper->prepared = true;
-		return;
-	case PROGRAM_SETUP:
-		break_off(keeper);
-		return;
-	case PROGRAM_RIGHTS:
-		fail(report.err, "cannot run '%s' as user %u", name,
-		     keeper->plan->facts->user.uid);
-		break_off(keeper);
-		return;
-	case PROGRAM_EXEC:
-		fail(report.err, "cannot execute '%s'", name);
-		keeper->exec_error = report.err;
-		return;
-	}
-}
-
-static void watch_program(struct keeper *keeper, int wstatus)
-{
-	if (WIFSTOPPED(wstatus)) {
-		channel_tell(keeper->front.channel, MESSAGE_STOPPED);
-		return;
-	}
-	if (WIFCONTINUED(wstatus)) {
-		/* Somebody else did it: front stopped, and cannot hear. */
-		proc_signal(keeper->front_pidfd, SIGCONT);
-		return;
-	}
-	keeper->ended = true;
-	keeper->wstatus = wstatus;
-	channel_tell(keeper->front.channel, MESSAGE_ENDED);
-	debug("the program has ended");
-}
-
-/* Collect every child that has something to tell; orphans are ours too. */
-static void reap(struct keeper *keeper)
-{
-	int wstatus;
-	pid_t pid;
-
-	while ((pid = waitpid(-1, &wstatus,
-			      WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
-		if (pid == keeper->program.pid)
-			watch_program(keeper, wstatus);
-		else if (WIFSTOPPED(wstatus) || WIFCONTINUED(wstatus))
-			continue;
-		else if (pid == keeper->tracer.pid)
-			bury(keeper, &keeper->tracer, wstatus);
-		else if (pid == keeper->relay.pid)
-			bury(keeper, &keeper->relay, wstatus);
-	}
-}
-
-static void hear_signals(struct keeper *keeper)
-{
-	struct signalfd_siginfo info;
-
-	/* All are blocked, only SIGCHLD means something. */
-	while (read(keeper->signals, &info, sizeof(info)) > 0)
-		continue;
-	reap(keeper);
-}
-
-/* Wait for whatever happens next, at most @timeout_ms, and note it. */
-static void turn(struct keeper *keeper, int timeout_ms)
-{
-	struct peer *tracer = &keeper->tracer;
-	struct peer *relay = &keeper->relay;
-	struct peer *front = &keeper->front;
-	const struct uplink_ops *ops = keeper->uplink.ops;
-	struct pollfd polls[] = {
-		{ front->gone ? -1 : front->channel, POLLIN, 0 },
-		{ tracer->gone ? -1 : tracer->channel, POLLIN, 0 },
-		{ relay->gone ? -1 : relay->channel, POLLIN, 0 },
-		{ keeper->program.door, POLLIN, 0 },
-		{ keeper->signals, POLLIN, 0 },
-		{ keeper->uplink_up ? ops->fd(&keeper->uplink) : -1, POLLIN,
-		  0 },
-		{ keeper->watch, POLLIN, 0 },
-	};
-
-	if (poll(polls, sizeof(polls) / sizeof(*polls), timeout_ms) < 0)
-		return;
-	if (polls[1].revents)
-		hear(keeper, tracer, hear_tracer);
-	if (polls[2].revents)
-		hear(keeper, relay, hear_line);
-	if (polls[3].revents)
-		hear_program(keeper);
-	if (polls[4].revents)
-		hear_signals(keeper);
-	if (polls[5].revents)
-		ops->events(&keeper->uplink);
-	if (polls[6].revents)
-		mounts_changed(&keeper->plan->mounts, keeper->watch,
-			       keeper->mount_ns);
-	if (polls[0].revents)
-		hear(keeper, front, hear_front);
-}
-
-/* Go round until @what has happened. Returns 0, or -1 if it never will. */
-static int await(struct keeper *keeper, const bool *what)
-{
-	while (!*what && !keeper->broken && !keeper->ended)
-		turn(keeper, -1);
-
-	return *what && !keeper->broken ? 0 : -1;
-}
 
 /* What no child of ours may keep: the way to front, the user's descriptors. */
 static void detach_child(struct keeper *keeper)
@@ -410,7 +147,7 @@ static int build_uplink(struct keeper *keeper)
 	struct uplink *uplink = &keeper->uplink;
 	int ret;
 
-	if (await(keeper, &keeper->built) < 0)
+	if (keeper_await(keeper, &keeper->built) < 0)
 		return -1;
 	uplink->host = keeper->host;
 	uplink->undo = keeper->undo;
@@ -424,7 +161,7 @@ static int build_uplink(struct keeper *keeper)
 		return ret;
 	debug("built the host's half of the uplink");
 
-	return await(keeper, &keeper->ready);
+	return keeper_await(keeper, &keeper->ready);
 }
 
 static int hold_program(struct keeper *keeper)
@@ -442,7 +179,7 @@ static int hold_program(struct keeper *keeper)
 			   keeper->netns, &keeper->program);
 	if (ret < 0)
 		return ret;
-	if (await(keeper, &keeper->prepared) < 0)
+	if (keeper_await(keeper, &keeper->prepared) < 0)
 		return -1;
 	if (mounts_needed(&plan->mounts)) {
 		char path[64];
@@ -473,7 +210,7 @@ static int open_file(struct keeper *keeper)
 	if (fd == -ENXIO)
 		note("Waiting for somebody to read '%s'.", path);
 	while (fd == -ENXIO && !keeper->broken) {
-		turn(keeper, FIFO_LOOK_MS);
+		keeper_turn(keeper, FIFO_LOOK_MS);
 		fd = outfile_open(path, &plan->facts->invoker);
 	}
 	if (fd >= 0)
@@ -529,7 +266,7 @@ static int set_up(struct keeper *keeper)
 	channel_send(keeper->front.channel, MESSAGE_STARTING,
 		     &keeper->uplink.run, sizeof(keeper->uplink.run), kill_fd,
 		     *kill_fd < 0 ? 0 : 1);
-	if (await(keeper, &keeper->released) < 0)
+	if (keeper_await(keeper, &keeper->released) < 0)
 		return -1;
 	debug("releasing the program");
 
@@ -552,11 +289,11 @@ static unsigned count_left(const struct keeper *keeper)
 static void watch_over(struct keeper *keeper)
 {
 	while (!keeper->ended && !keeper->broken)
-		turn(keeper, -1);
+		keeper_turn(keeper, -1);
 	/* The last one of them is our child in the end: it wakes us. */
 	while (keeper->plan->options->wait && !keeper->cut &&
 	       !keeper->broken && !keeper->exec_error && count_left(keeper))
-		turn(keeper, -1);
+		keeper_turn(keeper, -1);
 }
 
 /* End the program and everything that came of it, setuid or daemon. */
@@ -572,7 +309,7 @@ static void kill_all(struct keeper *keeper)
 		proc_kill_netns(proc_netns_inode(keeper->netns),
 				keeper->tracer.pid);
 	}
-	reap(keeper);
+	keeper_reap(keeper);
 }
 
 /* Have the capture drained and its file closed. */
@@ -589,7 +326,7 @@ static void drain(struct keeper *keeper)
 	channel_send(keeper->tracer.channel, MESSAGE_STOP, &stop, sizeof(stop),
 		     NULL, 0);
 	while (!keeper->done && !keeper->tracer.gone)
-		turn(keeper, -1);
+		keeper_turn(keeper, -1);
 }
 
 static void tell_front(struct keeper *keeper, unsigned left)
@@ -686,7 +423,7 @@ void keeper_main(const struct plan *plan, const struct heritage *heritage,
 		_exit(1);
 	}
 	if (set_up(&keeper) < 0 && !keeper.exec_error && !keeper.ended)
-		break_off(&keeper);
+		keeper_break_off(&keeper);
 	else
 		watch_over(&keeper);
 	end(&keeper);

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What keeper hears: one poll loop over the channels to front, tracer and
+ * relay, the program's door, wait statuses and changes of the host. Everything
+ * that happens is noted in struct keeper, where keeper.c looks for it.
+ */
+#include "keeper_loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "mounts.h"
+
+/* The run cannot go on. */
+void keeper_break_off(struct keeper *keeper)
+{
+	keeper->broken = true;
+}
+
+static void hear_line(struct keeper *keeper, const struct message *message)
+{
+	channel_send(keeper->front.channel, MESSAGE_LINE, &message->body.line,
+		     sizeof(message->body.line), NULL, 0);
+}
+
+static void hear_front(struct keeper *keeper, const struct message *message)
+{
+	switch (message->type) {
+	case MESSAGE_GO:
+		keeper->released = true;
+		break;
+	case MESSAGE_SIGNAL:
+		/* One that has ended needs no signals. */
+		if (!keeper->ended && keeper->program.pidfd >= 0)
+			proc_signal(keeper->program.pidfd,
+				    message->body.signo);
+		break;
+	case MESSAGE_CUT:
+		keeper->cut = true;
+		channel_tell(keeper->tracer.channel, MESSAGE_CUT);
+		break;
+	default:
+		break;
+	}
+}
+
+static void hear_tracer(struct keeper *keeper, const struct message *message)
+{
+	switch (message->type) {
+	case MESSAGE_LINE:
+		hear_line(keeper, message);
+		break;
+	case MESSAGE_BUILT:
+		keeper->uplink.run = message->body.run;
+		keeper->built = true;
+		break;
+	case MESSAGE_READY:
+		keeper->ready = true;
+		break;
+	case MESSAGE_TROUBLE:
+		warn("the trace cannot be written any further; the program "
+		     "runs on");
+		break;
+	case MESSAGE_DONE:
+		keeper->tally = message->body.tally;
+		keeper->done = true;
+		break;
+	default:
+		break;
+	}
+}
+
+/* One of ours has ended before its time: say so, if it could not itself. */
+static void bury(struct keeper *keeper, struct peer *peer, int wstatus)
+{
+	peer->pid = 0;
+	if (WIFEXITED(wstatus) && (WEXITSTATUS(wstatus) == 1 || keeper->done))
+		return;
+	if (keeper->ended && keeper->done)
+		return;
+	if (WIFSIGNALED(wstatus))
+		refuse("the %s process was killed by signal %d", peer->name,
+		       WTERMSIG(wstatus));
+	else if (peer == &keeper->tracer)
+		refuse("the %s process has ended early", peer->name);
+	keeper_break_off(keeper);
+}
+
+/* Take one message of @peer's, or notice that it is gone. */
+static void hear(struct keeper *keeper, struct peer *peer,
+		 void (*act)(struct keeper *, const struct message *))
+{
+	struct message message;
+	int wstatus;
+	int ret = channel_receive(peer->channel, &message);
+
+	if (ret > 0) {
+		act(keeper, &message);
+		return;
+	}
+	peer->gone = true;
+	/* tracer ends by itself when the file is closed. */
+	if (peer == &keeper->tracer && keeper->done)
+		return;
+	if (peer != &keeper->front && peer->pid > 0 &&
+	    waitpid(peer->pid, &wstatus, 0) == peer->pid)
+		bury(keeper, peer, wstatus);
+	keeper_break_off(keeper);
+}
+
+static void hear_program(struct keeper *keeper)
+{
+	const char *name = keeper->plan->options->argv[0];
+	struct program_report report = { 0 };
+	int ret = program_read_report(&keeper->program, &report);
+
+	if (ret <= 0) {
+		keeper->executed = !keeper->exec_error && !keeper->broken;
+		fd_close(&keeper->program.door);
+		return;
+	}
+	switch (report.step) {
+	case PROGRAM_PREPARED:
+		keeper->prepared = true;
+		return;
+	case PROGRAM_SETUP:
+		keeper_break_off(keeper);
+		return;
+	case PROGRAM_RIGHTS:
+		fail(report.err, "cannot run '%s' as user %u", name,
+		     keeper->plan->facts->user.uid);
+		keeper_break_off(keeper);
+		return;
+	case PROGRAM_EXEC:
+		fail(report.err, "cannot execute '%s'", name);
+		keeper->exec_error = report.err;
+		return;
+	}
+}
+
+static void watch_program(struct keeper *keeper, int wstatus)
+{
+	if (WIFSTOPPED(wstatus)) {
+		channel_tell(keeper->front.channel, MESSAGE_STOPPED);
+		return;
+	}
+	if (WIFCONTINUED(wstatus)) {
+		/* Somebody else did it: front stopped, and cannot hear. */
+		proc_signal(keeper->front_pidfd, SIGCONT);
+		return;
+	}
+	keeper->ended = true;
+	keeper->wstatus = wstatus;
+	channel_tell(keeper->front.channel, MESSAGE_ENDED);
+	debug("the program has ended");
+}
+
+/* Collect every child that has something to tell; orphans are ours too. */
+void keeper_reap(struct keeper *keeper)
+{
+	int wstatus;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &wstatus,
+			      WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+		if (pid == keeper->program.pid)
+			watch_program(keeper, wstatus);
+		else if (WIFSTOPPED(wstatus) || WIFCONTINUED(wstatus))
+			continue;
+		else if (pid == keeper->tracer.pid)
+			bury(keeper, &keeper->tracer, wstatus);
+		else if (pid == keeper->relay.pid)
+			bury(keeper, &keeper->relay, wstatus);
+	}
+}
+
+static void hear_signals(struct keeper *keeper)
+{
+	struct signalfd_siginfo info;
+
+	/* All are blocked, only SIGCHLD means something. */
+	while (read(keeper->signals, &info, sizeof(info)) > 0)
+		continue;
+	keeper_reap(keeper);
+}
+
+/* Wait for whatever happens next, at most @timeout_ms, and note it. */
+void keeper_turn(struct keeper *keeper, int timeout_ms)
+{
+	struct peer *tracer = &keeper->tracer;
+	struct peer *relay = &keeper->relay;
+	struct peer *front = &keeper->front;
+	const struct uplink_ops *ops = keeper->uplink.ops;
+	struct pollfd polls[] = {
+		{ front->gone ? -1 : front->channel, POLLIN, 0 },
+		{ tracer->gone ? -1 : tracer->channel, POLLIN, 0 },
+		{ relay->gone ? -1 : relay->channel, POLLIN, 0 },
+		{ keeper->program.door, POLLIN, 0 },
+		{ keeper->signals, POLLIN, 0 },
+		{ keeper->uplink_up ? ops->fd(&keeper->uplink) : -1, POLLIN,
+		  0 },
+		{ keeper->watch, POLLIN, 0 },
+	};
+
+	if (poll(polls, sizeof(polls) / sizeof(*polls), timeout_ms) < 0)
+		return;
+	if (polls[1].revents)
+		hear(keeper, tracer, hear_tracer);
+	if (polls[2].revents)
+		hear(keeper, relay, hear_line);
+	if (polls[3].revents)
+		hear_program(keeper);
+	if (polls[4].revents)
+		hear_signals(keeper);
+	if (polls[5].revents)
+		ops->events(&keeper->uplink);
+	if (polls[6].revents)
+		mounts_changed(&keeper->plan->mounts, keeper->watch,
+			       keeper->mount_ns);
+	if (polls[0].revents)
+		hear(keeper, front, hear_front);
+}
+
+/* Go round until @what has happened. Returns 0, or -1 if it never will. */
+int keeper_await(struct keeper *keeper, const bool *what)
+{
+	while (!*what && !keeper->broken && !keeper->ended)
+		keeper_turn(keeper, -1);
+
+	return *what && !keeper->broken ? 0 : -1;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_KEEPER_LOOP_H
+#define NSNTRACE_KEEPER_LOOP_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/cgroup.h"
+#include "channel.h"
+#include "plan.h"
+#include "program.h"
+#include "undo.h"
+#include "uplink/uplink.h"
+
+/* One of our own processes, and the channel to it. */
+struct peer {
+	const char *name;
+	pid_t pid;
+	int channel;
+	bool gone;
+};
+
+struct keeper {
+	const struct plan *plan;
+	const struct heritage *heritage;
+
+	struct peer front;
+	struct peer tracer;
+	struct peer relay;
+	int signals;
+	int front_pidfd;
+
+	struct rtnl *host;
+	struct undo *undo;
+	struct uplink uplink;
+	bool uplink_up;
+	struct cgroup cgroup;
+	int netns;
+	int watch; /* on what the program's mounts cover; or -1 */
+	int mount_ns;
+	struct program program;
+
+	/* What has happened so far. */
+	bool built;
+	bool ready;
+	bool prepared;
+	bool released; /* by front */
+	bool executed;
+	bool ended;
+	bool cut; /* the user does not want to wait */
+	bool done;
+	bool broken; /* the run cannot go on; why has been said */
+	int exec_error;
+	int wstatus;
+	struct tally tally;
+};
+
+void keeper_turn(struct keeper *keeper, int timeout_ms);
+int keeper_await(struct keeper *keeper, const bool *what);
+void keeper_reap(struct keeper *keeper);
+void keeper_break_off(struct keeper *keeper);
+
+#endif
