@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Options and facts in, choices out: nothing of this host has a say. */
+#include "plan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/fd.h"
+
+static struct options options;
+static struct facts facts;
+static struct plan plan;
+static char *argv[] = { "prog", NULL };
+static char said[4096];
+
+static void keep(enum log_level level, const char *line, void *context)
+{
+	(void)level;
+	(void)context;
+	strncat(said, line, sizeof(said) - strlen(said) - 1);
+}
+
+/* A host as most are: one uplink, both families, a remote resolver. */
+static int set_up(void **state)
+{
+	(void)state;
+	options = (struct options){
+		.outfile = "nsntrace.pcap",
+		.snaplen = 262144,
+		.buffer_size = 16,
+		.loopback = true,
+		.argv = argv,
+	};
+	facts = (struct facts){
+		.invoker = { .uid = 1000, .gid = 1000 },
+		.device = { .index = 2, .name = "eth0", .mtu = 1500 },
+		.ip4_way = true,
+		.ip4_gateway = true,
+		.ip6_way = true,
+		.ip6_gateway = true,
+		.ip6 = true,
+		.ip6_force = true,
+		.resolv = { .present = true, .count = 1 },
+	};
+	ip_parse("192.0.2.53", &facts.resolv.servers[0]);
+	said[0] = '\0';
+	log_set_sink(keep, NULL);
+
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	plan_free(&plan);
+
+	return 0;
+}
+
+static void test_format_by_name(void **state)
+{
+	static const struct {
+		const char *name;
+		enum format asked;
+		enum format expected;
+	} cases[] = {
+		{ "trace.pcap", FORMAT_AUTO, FORMAT_PCAP },
+		{ "trace.pcapng", FORMAT_AUTO, FORMAT_PCAPNG },
+		{ "trace.pcapng.old", FORMAT_AUTO, FORMAT_PCAP },
+		{ "pcapng", FORMAT_AUTO, FORMAT_PCAP },
+		{ ".pcapng", FORMAT_AUTO, FORMAT_PCAPNG },
+		{ "trace.pcapng", FORMAT_PCAP, FORMAT_PCAP },
+		{ "-", FORMAT_PCAPNG, FORMAT_PCAPNG },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		options.outfile = cases[i].name;
+		options.format = cases[i].asked;
+		assert_int_equal(plan_make(&options, &facts, &plan), 0);
+		assert_int_equal(plan.format, cases[i].expected);
+		plan_free(&plan);
+	}
+}
+
+static void test_families(void **state)
+{
+	(void)state;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_true(plan.ip4);
+	assert_true(plan.ip6);
+	assert_string_equal(plan.ip6_reason, "");
+	plan_free(&plan);
+
+	facts.ip6_force = false;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_false(plan.ip6);
+	assert_non_null(strstr(plan.ip6_reason, "forward"));
+	plan_free(&plan);
+
+	facts.ip6_forwards = true;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_true(plan.ip6);
+	plan_free(&plan);
+
+	facts.device.mtu = 1279;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_false(plan.ip6);
+	assert_int_equal(plan.mtu, 1279);
+}
+
+static void test_no_way_out(void **state)
+{
+	(void)state;
+	facts.ip4_way = facts.ip6_way = false;
+	assert_true(plan_make(&options, &facts, &plan) < 0);
+	assert_string_equal(said, "nsntrace: cannot trace on interface "
+				  "'eth0': it has no address\n");
+	plan_free(&plan);
+
+	said[0] = '\0';
+	facts.device.index = 0;
+	assert_true(plan_make(&options, &facts, &plan) < 0);
+	assert_non_null(strstr(said, "no route"));
+	assert_non_null(strstr(said, "hint: with -d lo"));
+	plan_free(&plan);
+
+	options.engine = ENGINE_NONE;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_false(plan.capture_device);
+	assert_true(plan.capture_lo);
+	assert_int_equal(plan.service_count, 0);
+}
+
+static void test_candidates(void **state)
+{
+	static bool seen[65536];
+	struct run run;
+
+	(void)state;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	for (unsigned i = 0; i < 65024; i++) {
+		unsigned low;
+
+		plan_candidate(&plan, i, 0, 0, &run);
+		assert_int_equal(run.ip4.bytes[0], 10);
+		assert_int_equal(run.ip4.bytes[1], 200);
+		assert_true(run.ip4.bytes[3] != 0 && run.ip4.bytes[3] != 255);
+		low = (unsigned)(run.ip4.bytes[2] << 8 | run.ip4.bytes[3]);
+		assert_false(seen[low]);
+		seen[low] = true;
+		assert_int_equal(run.index, run.table);
+		assert_true(strlen(run.name) < IFNAMSIZ);
+	}
+	plan_candidate(&plan, 0, 1, 1, &run);
+	assert_int_equal(run.ip4.bytes[0], 172);
+	assert_int_equal(run.ip6.bytes[0], 0x20);
+}
+
+static void expect_service(size_t i, bool tcp, const char *listen,
+			   const char *upstream)
+{
+	char text[IP_TEXT_SIZE];
+
+	assert_true(i < plan.service_count);
+	assert_int_equal(plan.services[i].tcp, tcp);
+	assert_int_equal(plan.services[i].port, 53);
+	assert_string_equal(ip_format(&plan.services[i].listen, text), listen);
+	assert_string_equal(ip_format(&plan.services[i].upstream, text),
+			    upstream);
+}
+
+static void test_resolvers(void **state)
+{
+	(void)state;
+	/* One that is reached through the uplink needs no help. */
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_int_equal(plan.service_count, 0);
+	plan_free(&plan);
+
+	/* Each once, over both protocols and families. */
+	ip_parse("127.0.0.53", &facts.resolv.servers[0]);
+	ip_parse("::1", &facts.resolv.servers[1]);
+	ip_parse("127.0.0.53", &facts.resolv.servers[2]);
+	facts.resolv.count = 3;
+	facts.resolved = true;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_int_equal(plan.service_count, 4);
+	expect_service(0, false, "127.0.0.53", "127.0.0.53");
+	expect_service(1, true, "127.0.0.53", "127.0.0.53");
+	expect_service(2, false, "::1", "::1");
+	expect_service(3, true, "::1", "::1");
+	plan_free(&plan);
+
+	/* The C library's own default. */
+	facts.resolv = (struct resolv){ 0 };
+	facts.resolved = false;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_int_equal(plan.service_count, 2);
+	expect_service(0, false, "127.0.0.1", "127.0.0.1");
+	plan_free(&plan);
+
+	/* Without a file to mount on, the relay leads to the given server. */
+	ip_parse("9.9.9.9", &options.dns[0]);
+	options.dns_count = 1;
+	options.device = "eth0";
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	expect_service(0, false, "127.0.0.1", "9.9.9.9");
+	assert_string_equal(plan.services[0].device, "eth0");
+	assert_non_null(strstr(plan.mounts.resolv_conf, "nameserver 9.9.9.9"));
+}
+
+static void test_root_never_observes(void **state)
+{
+	(void)state;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_int_equal(plan.observer.uid, 1000);
+	plan_free(&plan);
+
+	facts.invoker = (struct identity){ 0 };
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_int_equal(plan.observer.uid, 65534);
+	assert_int_equal(plan.observer.gid, 65534);
+}
+
+static void test_outfile(void **state)
+{
+	char *name;
+
+	(void)state;
+	options.outfile = "%e-%p-%t-%u.pcap";
+	facts.program = "/usr/bin/wget";
+	facts.user.uid = 12;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	name = plan_outfile(&plan, 77, 1234567890);
+	assert_string_equal(name, "wget-77-1234567890-12.pcap");
+	free(name);
+}
+
+static void test_print(void **state)
+{
+	char *text;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	(void)state;
+	options.device = "eth0";
+	facts.egress_count = 1;
+	strcpy(facts.egress[0].name, "eth0");
+	facts.strict_rp_filter = true;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	plan_print(&plan, stream);
+	fclose(stream);
+	assert_non_null(strstr(text, "engine: nat\n"));
+	assert_non_null(strstr(text, "net/ipv4/conf/eth0/forwarding=1"));
+	assert_non_null(strstr(text, "net/ipv6/conf/eth0/force_forwarding=1"));
+	assert_non_null(strstr(text, "net/ipv4/conf/eth0/rp_filter=2"));
+	assert_non_null(strstr(text, "rule: iif nsn-"));
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_format_by_name, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_families, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_no_way_out, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_candidates, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_resolvers, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_root_never_observes,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_outfile, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_print, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

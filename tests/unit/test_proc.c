@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Wait statuses, pidfds, and children that are found by their namespace. */
+#include "base/proc.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/fd.h"
+
+static void test_exit_status(void **state)
+{
+	static const struct {
+		int wstatus;
+		int expected;
+	} cases[] = {
+		{ W_EXITCODE(0, 0), 0 },
+		{ W_EXITCODE(7, 0), 7 },
+		{ W_EXITCODE(255, 0), 255 },
+		{ W_EXITCODE(0, SIGKILL), 137 },
+		{ W_EXITCODE(0, SIGINT), 130 },
+		{ W_EXITCODE(0, SIGSEGV) | WCOREFLAG, 139 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		assert_int_equal(exit_status(cases[i].wstatus),
+				 cases[i].expected);
+}
+
+static void test_pidfd_signals_the_child(void **state)
+{
+	autoclose int pidfd = -1;
+	int wstatus;
+	pid_t pid;
+
+	(void)state;
+	pid = proc_fork(&pidfd);
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(proc_signal(pidfd, SIGTERM), 0);
+	assert_int_equal(waitpid(pid, &wstatus, 0), pid);
+	assert_int_equal(exit_status(wstatus), 128 + SIGTERM);
+	assert_int_equal(proc_signal(pidfd, SIGTERM), -ESRCH);
+}
+
+static void test_signals_are_read(void **state)
+{
+	struct signalfd_siginfo info;
+	autoclose int fd = -1;
+	sigset_t set;
+
+	(void)state;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	fd = signals_open(&set);
+	assert_true(fd >= 0);
+	kill(getpid(), SIGUSR1);
+	assert_int_equal(read(fd, &info, sizeof(info)), sizeof(info));
+	assert_int_equal(info.ssi_signo, SIGUSR1);
+	assert_int_equal(info.ssi_pid, getpid());
+}
+
+static pid_t found;
+
+static void find(pid_t pid)
+{
+	if (pid == getpid())
+		found = pid;
+}
+
+static void test_processes_are_found_by_namespace(void **state)
+{
+	autoclose int ns = proc_netns_open(getpid());
+	uint64_t inode;
+
+	(void)state;
+	assert_true(ns >= 0);
+	inode = proc_netns_inode(ns);
+	assert_true(inode != 0);
+	assert_true(proc_each_in_netns(inode, 0, find) > 0);
+	assert_int_equal(found, getpid());
+	found = 0;
+	proc_each_in_netns(inode, getpid(), find);
+	assert_int_equal(found, 0);
+	assert_int_equal(proc_each_in_netns(inode + 1000000, 0, find), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_exit_status),
+		cmocka_unit_test(test_pidfd_signals_the_child),
+		cmocka_unit_test(test_signals_are_read),
+		cmocka_unit_test(test_processes_are_found_by_namespace),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
