@@ -216,11 +216,11 @@ static void *open_handle(void *argument)
 static int open_handles(struct live *live)
 {
 	pthread_t threads[INTERFACES_MAX];
-	unsigned count = live->source.interface_count;
+	unsigned handles = live->source.interface_count;
 	unsigned started;
 	int ret = 0;
 
-	for (started = 0; started < count && !ret; started++)
+	for (started = 0; started < handles && !ret; started++)
 		ret = pthread_create(&threads[started], NULL, open_handle,
 				     &live->handles[started]);
 	if (ret)
@@ -228,7 +228,7 @@ static int open_handles(struct live *live)
 
 	for (unsigned i = 0; i < started - (ret ? 1 : 0); i++)
 		pthread_join(threads[i], NULL);
-	for (unsigned i = 0; i < count && !ret; i++)
+	for (unsigned i = 0; i < handles && !ret; i++)
 		if (live->handles[i].reason[0])
 			ret = refuse("cannot capture on %s: %s",
 				     live->source.interfaces[i].name,

@@ -270,10 +270,10 @@ struct frame *lane_frame(struct lane *lane, struct queue *queue,
 			 uint32_t caplen)
 {
 	struct frame head = { .caplen = caplen };
-	struct frame *frame;
 
 	if (lane->batch) {
-		frame = batch_append(lane->batch, caplen);
+		struct frame *frame = batch_append(lane->batch, caplen);
+
 		if (frame)
 			return frame;
 		hand_over(lane, queue);

@@ -284,12 +284,17 @@ static void await(int fd)
 	assert_true(read(fd, bytes, sizeof(bytes)) > 0);
 }
 
+/*
+ * A packet is sent at every point of a block's time, also just before its end,
+ * when it is read before it can be told that nothing earlier follows.
+ */
 static void test_live_pipe(void **state)
 {
 	struct capture_settings settings = default_settings();
 	int eth0 = udp_to("192.0.2.2");
+	struct pollfd quiet = { .events = POLLIN };
 	struct capture *capture;
-	double took[20];
+	double took[50];
 	int ends[2];
 
 	(void)state;
@@ -297,8 +302,12 @@ static void test_live_pipe(void **state)
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	capture = start(&settings, ends[1]);
 	await(ends[0]);
+	quiet.fd = ends[0];
 
 	for (size_t i = 0; i < ARRAY_SIZE(took); i++) {
+		struct timespec phase = { .tv_nsec = (long)i * 200000 };
+
+		assert_int_equal(ppoll(&quiet, 1, &phase, NULL), 0);
 		took[i] = milliseconds();
 		send_each(&eth0, 1, 1, 100);
 		await(ends[0]);
@@ -309,7 +318,8 @@ static void test_live_pipe(void **state)
 		      median(took, ARRAY_SIZE(took)));
 	print_message("# from sending to the pipe: at most %.1f ms\n",
 		      took[ARRAY_SIZE(took) - 1]);
-	assert_true(median(took, ARRAY_SIZE(took)) < 50);
+	/* Another process may be in the way now and then. */
+	assert_true(took[ARRAY_SIZE(took) * 9 / 10] < 50);
 	close(ends[0]);
 	close(eth0);
 }
@@ -428,6 +438,68 @@ static void test_every_loss_is_counted(void **state)
 	close(eth0);
 }
 
+/* A reader of a pipe that takes its time, and what it got. */
+struct slow_reader {
+	int fd;
+	size_t size;
+	uint8_t bytes[16 * MIB];
+};
+
+static void *read_late(void *argument)
+{
+	struct slow_reader *reader = argument;
+	ssize_t got;
+
+	/* By then the capture is being stopped, and stuck. */
+	poll(NULL, 0, 50);
+	while ((got = read(reader->fd, reader->bytes + reader->size,
+			   sizeof(reader->bytes) - reader->size)) > 0)
+		reader->size += (size_t)got;
+
+	return NULL;
+}
+
+/*
+ * What is in the ring at the end finds the queue full, and is kept: nothing
+ * more comes that it could be in the way of. Between sending and stopping a
+ * block may have ended, but not each time.
+ */
+static void test_end_waits_for_room(void **state)
+{
+	static struct slow_reader reader;
+	struct capture_settings settings = default_settings();
+	int eth0 = udp_to("192.0.2.2");
+	unsigned kept = 0;
+
+	(void)state;
+	settings.format = &writer_pcap;
+	settings.queue_bytes = 64 * 1024;
+	for (unsigned i = 0; i < 5; i++) {
+		struct capture *capture;
+		uint32_t last_length;
+		pthread_t thread;
+		int ends[2];
+
+		assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+		reader.fd = ends[0];
+		reader.size = 0;
+		capture = start(&settings, ends[1]);
+		send_each(&eth0, 1, 3000, 1400);
+		send_each(&eth0, 1, 1, 77);
+		pthread_create(&thread, NULL, read_late, &reader);
+		assert_int_not_equal(stop(capture).dropped_queue, 0);
+		pthread_join(thread, NULL);
+		close(ends[0]);
+
+		memcpy(&last_length,
+		       &reader.bytes[reader.size - HEADERS - 77 - 4],
+		       sizeof(last_length));
+		kept += last_length == HEADERS + 77;
+	}
+	assert_int_not_equal(kept, 0);
+	close(eth0);
+}
+
 static void test_write_error_is_told_at_once(void **state)
 {
 	struct capture_settings settings = default_settings();
@@ -515,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_direction),
 		cmocka_unit_test(test_filter_and_snaplen),
 		cmocka_unit_test(test_every_loss_is_counted),
+		cmocka_unit_test(test_end_waits_for_room),
 		cmocka_unit_test(test_write_error_is_told_at_once),
 		cmocka_unit_test(test_no_such_interface),
 		cmocka_unit_test(test_interface_goes_down),
