@@ -37,10 +37,13 @@ _Static_assert(sizeof(copied) / sizeof(*copied) <= COPIED_SYSCTLS_MAX,
 	       "room for all copied values");
 
 /* Where name services listen that answer from outside the namespace. */
-static const char *const name_services[] = {
-	"/run/systemd/resolve/io.systemd.Resolve",
-	"/run/nscd/socket",
-	"/var/run/nscd/socket",
+static const struct {
+	const char *directory;
+	const char *socket;
+} name_services[] = {
+	{ "/run/systemd/resolve", "/run/systemd/resolve/io.systemd.Resolve" },
+	{ "/run/nscd",		  "/run/nscd/socket"			    },
+	{ "/var/run/nscd",	  "/var/run/nscd/socket"		    },
 };
 
 static int probe_privileges(void)
@@ -342,11 +345,12 @@ static int probe_names(struct facts *facts)
 
 	facts->resolved =
 		access("/run/systemd/resolve/stub-resolv.conf", F_OK) == 0;
+	/* A service that is not at work yet may be, before the run ends. */
 	for (size_t i = 0;
 	     i < sizeof(name_services) / sizeof(*name_services); i++) {
-		if (access(name_services[i], F_OK) == 0)
+		if (access(name_services[i].directory, F_OK) == 0)
 			facts->hidden[facts->hidden_count++] =
-				name_services[i];
+				name_services[i].socket;
 	}
 
 	return 0;

@@ -50,7 +50,7 @@ struct facts {
 
 	struct resolv resolv;
 	bool resolved;	       /* systemd-resolved is at work here */
-	const char *hidden[4]; /* sockets of name services that exist */
+	const char *hidden[4]; /* sockets of name services, perhaps to come */
 	size_t hidden_count;
 
 	char *cgroup; /* directory of our own cgroup (v2), or NULL */
