@@ -199,8 +199,12 @@ void rtnl_put_ip(struct nlmsghdr *message, uint16_t type, const struct ip *ip)
 }
 
 /*
- * Give an address to an interface. An IPv6 one is good at once, without asking
- * the link whether another has it, and brings no route of its own.
+ * Give an address to an interface. An IPv6 one is not first asked for on the
+ * link, and brings no prefix route.
+ *
+ * The kernel makes the route by which an IPv6 address receives in a worker,
+ * after the acknowledgement, and what arrives before is lost. Whoever cannot
+ * have that adds a route of type RTN_LOCAL, once the interface is up.
  */
 void rtnl_address_add(struct rtnl *rtnl, const struct address *address)
 {

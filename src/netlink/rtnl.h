@@ -29,6 +29,7 @@ struct link {
 	uint32_t flags; /* IFF_* */
 	uint32_t mtu;
 	uint16_t type; /* ARPHRD_* */
+	uint8_t state; /* IF_OPER_* */
 	uint64_t rx_packets;
 	uint64_t tx_packets;
 };
@@ -86,6 +87,7 @@ const char *rtnl_failed(const struct rtnl *rtnl);
 /* Questions. A callback that returns other than 0 ends the dump with that. */
 int rtnl_link_get(struct rtnl *rtnl, uint32_t index, const char *name,
 		  struct link *link);
+int rtnl_link_await(struct rtnl *rtnl, uint32_t index);
 int rtnl_links(struct rtnl *rtnl,
 	       int (*each)(const struct link *link, void *context),
 	       void *context);

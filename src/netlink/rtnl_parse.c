@@ -89,6 +89,10 @@ bool rtnl_parse_link(const struct nlmsghdr *message, struct link *link)
 		case IFLA_MTU:
 			link->mtu = attribute_u32(attr);
 			break;
+		case IFLA_OPERSTATE:
+			if (mnl_attr_get_payload_len(attr) >= 1)
+				link->state = mnl_attr_get_u8(attr);
+			break;
 		case IFLA_STATS64:
 			attribute_statistics(attr, link);
 			break;

@@ -6,8 +6,10 @@
 #include "netlink/rtnl.h"
 
 #include <errno.h>
+#include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
+#include <poll.h>
 #include <string.h>
 
 #include "netlink/rtnl_internal.h"
@@ -45,6 +47,29 @@ int rtnl_link_get(struct rtnl *rtnl, uint32_t index, const char *name,
 				  name);
 
 	return netlink_query(&rtnl->nl, keep_link, link);
+}
+
+/*
+ * Wait until an interface that is up can send. That of a veth pair which went
+ * up first gets its queue only when a worker of the kernel has seen the other
+ * one go up; until then what it sends is lost without a trace. Linux 6.8 lets
+ * the worker's part happen inside the question; older kernels are asked again.
+ *
+ * Returns 0, or -errno; -ETIMEDOUT after a second.
+ */
+int rtnl_link_await(struct rtnl *rtnl, uint32_t index)
+{
+	struct link link;
+	int ret;
+
+	for (int i = 0; i < 1000; i++) {
+		ret = rtnl_link_get(rtnl, index, NULL, &link);
+		if (ret < 0 || link.state == IF_OPER_UP)
+			return ret;
+		poll(NULL, 0, 1);
+	}
+
+	return -ETIMEDOUT;
 }
 
 /* Whom a dump is for. */
