@@ -52,6 +52,7 @@ struct tally {
 	uint64_t lost;
 	uint64_t bytes;
 	int error; /* -errno of the write that failed, or 0 */
+	int read_error; /* -errno of an interface that went away, or 0 */
 };
 
 struct message_finished {

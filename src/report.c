@@ -86,6 +86,9 @@ void report_end(const struct plan *plan,
 		fail(-tally->error,
 		     "cannot write to '%s': %" PRIu64 " packets are missing",
 		     plan->options->outfile, tally->lost);
+	if (tally->read_error)
+		warn("an interface of the program's went away: %s",
+		     strerror(-tally->read_error));
 	if (finished->left)
 		note("%u processes of the program still run, without a "
 		     "network.",

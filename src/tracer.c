@@ -228,6 +228,7 @@ static void drain(struct tracer *tracer, struct tally *tally)
 	tally->lost = result.lost;
 	tally->bytes = result.bytes;
 	tally->error = result.error;
+	tally->read_error = result.read_error;
 }
 
 static void finish(struct tracer *tracer, uint32_t linger_ms)

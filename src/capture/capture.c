@@ -257,9 +257,10 @@ int capture_stop(struct capture *capture, struct capture_result *result)
 	result->truncated = capture->sink.truncated;
 	result->lost = writer->lost;
 	result->bytes = writer->bytes;
-	result->error = writer->error ? writer->error : capture->read_error;
+	result->error = writer->error;
+	result->read_error = capture->read_error;
 
-	return result->error;
+	return result->error ? result->error : result->read_error;
 }
 
 /*

@@ -30,7 +30,8 @@ struct capture_result {
 	uint64_t dropped_queue; /* by the bounded queue */
 	uint64_t lost;		/* kept out by a write error */
 	uint64_t bytes;		/* size of the file */
-	int error;		/* -errno of the write or read that failed */
+	int error;		/* -errno of the write that failed */
+	int read_error;		/* -errno of an interface that went away */
 	unsigned interface_count;
 	struct capture_statistics interfaces[INTERFACES_MAX];
 };

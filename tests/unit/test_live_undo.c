@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Values that several runs share, in a namespace of the test's own with a /run
+ * of its own. Each run is a process, so that it can be killed.
+ */
+#include "undo.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/sysctl.h"
+
+#include <cmocka.h>
+
+#define NAME "net/ipv4/conf/lo/forwarding"
+#define TABLE 0x100007
+
+struct process {
+	pid_t pid;
+	int orders; /* a byte does one thing */
+	int done;
+};
+
+/* What a run does when it is told to. */
+static void obey(char order, struct undo **undo, struct rtnl *rtnl)
+{
+	const struct rule rule = {
+		.family = AF_INET,
+		.iif = "lo",
+		.table = TABLE,
+		.priority = 77,
+	};
+	const struct route route = {
+		.type = 7, /* RTN_UNREACHABLE */
+		.table = TABLE,
+		.destination.family = AF_INET,
+	};
+
+	switch (order) {
+	case 's':
+		if (undo_sysctl(*undo, NAME, "1") < 0)
+			_exit(2);
+		break;
+	case 'r':
+		if (undo_rule(*undo, &rule) < 0)
+			_exit(2);
+		rtnl_rule_add(rtnl, &rule);
+		rtnl_route_add(rtnl, &route);
+		if (rtnl_commit(rtnl) < 0)
+			_exit(3);
+		break;
+	case 'u':
+		undo_all(*undo);
+		*undo = NULL;
+		break;
+	case 'q':
+		_exit(0);
+	default:
+		_exit(4);
+	}
+}
+
+static void be_run(int orders, int done)
+{
+	struct undo *undo;
+	struct rtnl *rtnl;
+	char order;
+
+	if (rtnl_open(&rtnl) < 0 || undo_open(&undo, rtnl) < 0)
+		_exit(1);
+	if (write(done, "", 1) != 1)
+		_exit(1);
+	while (read(orders, &order, 1) == 1) {
+		obey(order, &undo, rtnl);
+		if (write(done, "", 1) != 1)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+static void await(struct process *process)
+{
+	char byte;
+
+	assert_int_equal(read(process->done, &byte, 1), 1);
+}
+
+static struct process start(void)
+{
+	struct process process;
+	int orders[2];
+	int done[2];
+
+	assert_int_equal(pipe(orders), 0);
+	assert_int_equal(pipe(done), 0);
+	process.pid = fork();
+	assert_true(process.pid >= 0);
+	if (!process.pid) {
+		close(orders[1]);
+		close(done[0]);
+		be_run(orders[0], done[1]);
+	}
+	close(orders[0]);
+	close(done[1]);
+	process.orders = orders[1];
+	process.done = done[0];
+	await(&process);
+
+	return process;
+}
+
+static void order(struct process *process, char what)
+{
+	assert_int_equal(write(process->orders, &what, 1), 1);
+	await(process);
+}
+
+static void finish(struct process *process, int signo)
+{
+	int wstatus;
+
+	if (signo)
+		kill(process->pid, signo);
+	else
+		assert_int_equal(write(process->orders, "q", 1), 1);
+	close(process->orders);
+	assert_int_equal(waitpid(process->pid, &wstatus, 0), process->pid);
+	assert_int_equal(signo ? WTERMSIG(wstatus) : WEXITSTATUS(wstatus),
+			 signo);
+	close(process->done);
+}
+
+static void assert_value(const char *expected)
+{
+	char value[SYSCTL_VALUE_SIZE];
+
+	assert_int_equal(sysctl_read(NAME, value), 0);
+	assert_string_equal(value, expected);
+}
+
+static bool run_is_empty(void)
+{
+	DIR *dir = opendir("/run");
+	unsigned entries = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		entries++;
+	closedir(dir);
+
+	return entries == 2;
+}
+
+static int count_rule(const struct route *route, void *context)
+{
+	unsigned *count = context;
+
+	*count += route->table == TABLE;
+
+	return 0;
+}
+
+/* Routes in the run's private table. */
+static unsigned table_routes(void)
+{
+	struct rtnl *rtnl;
+	unsigned count = 0;
+
+	assert_int_equal(rtnl_open(&rtnl), 0);
+	assert_true(rtnl_routes(rtnl, AF_INET, count_rule, &count) >= 0);
+	rtnl_close(rtnl);
+
+	return count;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	assert_int_equal(sysctl_write(NAME, "0"), 0);
+	assert_true(run_is_empty());
+
+	return 0;
+}
+
+static void test_last_one_restores(void **state)
+{
+	struct process first = start();
+	struct process second = start();
+
+	(void)state;
+	order(&first, 's');
+	assert_value("1");
+	assert_false(run_is_empty());
+	order(&second, 's');
+	order(&first, 'u');
+	assert_value("1");
+	order(&second, 'u');
+	assert_value("0");
+	assert_true(run_is_empty());
+	finish(&first, 0);
+	finish(&second, 0);
+}
+
+static void test_value_that_was_there_stays(void **state)
+{
+	struct process run = start();
+
+	(void)state;
+	assert_int_equal(sysctl_write(NAME, "1"), 0);
+	order(&run, 's');
+	order(&run, 'u');
+	assert_value("1");
+	assert_true(run_is_empty());
+	finish(&run, 0);
+}
+
+static void test_admin_has_the_last_word(void **state)
+{
+	struct process run = start();
+
+	(void)state;
+	order(&run, 's');
+	assert_int_equal(sysctl_write(NAME, "0"), 0);
+	order(&run, 'u');
+	assert_value("0");
+	assert_true(run_is_empty());
+	finish(&run, 0);
+}
+
+static void test_next_run_restores(void **state)
+{
+	struct process killed = start();
+	struct process next;
+
+	(void)state;
+	order(&killed, 's');
+	order(&killed, 'r');
+	finish(&killed, SIGKILL);
+	assert_value("1");
+	assert_int_equal(table_routes(), 1);
+
+	next = start();
+	assert_value("0");
+	assert_int_equal(table_routes(), 0);
+	order(&next, 'u');
+	assert_true(run_is_empty());
+	finish(&next, 0);
+}
+
+static void test_killed_beside_a_living_one(void **state)
+{
+	struct process killed = start();
+	struct process living = start();
+	struct process next;
+
+	(void)state;
+	order(&killed, 's');
+	order(&living, 's');
+	finish(&killed, SIGKILL);
+	next = start();
+	assert_value("1");
+	order(&next, 'u');
+	assert_value("1");
+	order(&living, 'u');
+	assert_value("0");
+	assert_true(run_is_empty());
+	finish(&living, 0);
+	finish(&next, 0);
+}
+
+static void test_rule_goes(void **state)
+{
+	struct process run = start();
+
+	(void)state;
+	order(&run, 'r');
+	assert_int_equal(table_routes(), 1);
+	order(&run, 'u');
+	assert_int_equal(table_routes(), 0);
+	assert_true(run_is_empty());
+	finish(&run, 0);
+}
+
+/* Many at once, in no order: the value never goes while one holds it. */
+static void test_crowd(void **state)
+{
+	pid_t pids[16];
+
+	(void)state;
+	for (size_t i = 0; i < 16; i++) {
+		pids[i] = fork();
+		if (pids[i])
+			continue;
+		for (unsigned turn = 0; turn < 50; turn++) {
+			struct undo *undo;
+			struct rtnl *rtnl;
+
+			if (rtnl_open(&rtnl) < 0 ||
+			    undo_open(&undo, rtnl) < 0 ||
+			    undo_sysctl(undo, NAME, "1") < 0 ||
+			    !sysctl_is(NAME, "1"))
+				_exit(1);
+			undo_all(undo);
+			rtnl_close(rtnl);
+		}
+		_exit(0);
+	}
+	for (size_t i = 0; i < 16; i++) {
+		int wstatus;
+
+		assert_int_equal(waitpid(pids[i], &wstatus, 0), pids[i]);
+		assert_int_equal(wstatus, 0);
+	}
+	assert_value("0");
+	assert_true(run_is_empty());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_last_one_restores, set_up),
+		cmocka_unit_test_setup(test_value_that_was_there_stays,
+				       set_up),
+		cmocka_unit_test_setup(test_admin_has_the_last_word, set_up),
+		cmocka_unit_test_setup(test_next_run_restores, set_up),
+		cmocka_unit_test_setup(test_killed_beside_a_living_one,
+				       set_up),
+		cmocka_unit_test_setup(test_rule_goes, set_up),
+		cmocka_unit_test_setup(test_crowd, set_up),
+	};
+
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("tmpfs", "/run", "tmpfs", 0, NULL) < 0)
+		return 1;
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
