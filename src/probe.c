@@ -77,12 +77,16 @@ static int probe_user(const struct options *options, struct facts *facts)
 	return 0;
 }
 
-/* Whether @path is a file that somebody could execute. */
+/* Whether @path is a file that somebody could execute; else errno says why. */
 static bool is_program(const char *path)
 {
 	struct stat status;
 
-	return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
+	if (stat(path, &status) < 0)
+		return false;
+	errno = EISDIR;
+
+	return !S_ISDIR(status.st_mode);
 }
 
 /*
