@@ -6,6 +6,7 @@ import os
 import pytest
 
 from lab import Lab
+from runs import settled
 
 
 def pytest_configure(config):
@@ -30,6 +31,18 @@ def lab_module():
     made = Lab()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def untouched(lab_module):
+    return lab_module.state()
+
+
+@pytest.fixture
+def same_lab(lab_module, untouched):
+    """A lab shared by the file's tests; each must leave it as it was."""
+    yield lab_module
+    settled(lab_module, untouched)
 
 
 @pytest.hookimpl(hookwrapper=True)

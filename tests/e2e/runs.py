@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A run of nsntrace that is going on: its processes and its steps.
+
+    wait_roles(front, names)  -> {"front": pid, "keeper": pid, ...}, when all
+                                 of the names are there; "program" is there as
+                                 soon as it has been executed
+    status(pid)               -> dict of /proc/PID/status
+    alive(lab, *args)         -> the host's processes with these arguments
+    read_until(stream, text)  -> all lines up to the one with the text
+    settled(lab, before)      wait until the host is as it was
+    program(name)             path of a helper under tests/e2e/programs
+"""
+
+from pathlib import Path
+
+from waiting import wait_for
+
+_PROGRAMS = Path(__file__).resolve().parent / "programs"
+
+
+def program(name):
+    return str(_PROGRAMS / name)
+
+
+def status(pid):
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in
+            (line.partition(":") for line in lines)}
+
+
+def children(pid):
+    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()]
+
+
+def _role(pid):
+    name = Path(f"/proc/{pid}/comm").read_text().strip()
+    if name.startswith("nsntrace-"):
+        return name.removeprefix("nsntrace-")
+    return "program"
+
+
+def roles(front):
+    """Who is there now, by role."""
+    found = {"front": front}
+    try:
+        for child in children(front):
+            found[_role(child)] = child
+        for child in children(found.get("keeper", front)):
+            # Between fork and exec a child still has keeper's name.
+            if _role(child) != "keeper":
+                found[_role(child)] = child
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return found
+
+
+def wait_roles(front, names=("keeper", "tracer", "program"), timeout=10):
+    def all_there():
+        found = roles(front)
+        return found if set(names) <= set(found) else None
+    return wait_for(all_there, timeout, f"{names} of {front}")
+
+
+def alive(lab, *args):
+    return [one for one in lab.processes()
+            if one.args == list(args) and one.state not in "ZX"]
+
+
+def read_until(stream, text):
+    lines = []
+    while not lines or text not in lines[-1]:
+        line = stream.readline()
+        assert line, f"no {text!r} in {lines}"
+        lines.append(line)
+    return lines
+
+
+def settled(lab, before):
+    """As before, and the trace files in the work directory are no concern."""
+    for name in list(lab.dir.iterdir()):
+        if name.is_file() or name.is_symlink():
+            name.unlink()
+    lab.wait_state(before)
