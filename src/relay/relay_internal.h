@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_RELAY_RELAY_INTERNAL_H
+#define NSNTRACE_RELAY_RELAY_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "relay/relay.h"
+
+/* The member @member of a @type is at @pointer: where the @type is. */
+#define container_of(pointer, type, member) \
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+struct relay;
+
+/* A descriptor in the loop, and what to do when it is ready. */
+struct watch {
+	int fd;
+	void (*ready)(struct relay *relay, struct watch *watch);
+};
+
+/* A socket inside the namespace, where clients come from. */
+struct listener {
+	struct watch watch;
+	const struct relay_service *service;
+	bool failing; /* was told; told again only after a success */
+};
+
+TAILQ_HEAD(flows, flow);
+LIST_HEAD(connections, connection);
+
+struct relay {
+	int epoll;
+	bool ended;
+	bool paused; /* TCP listeners are not looked at */
+	struct watch end;
+	struct listener *listeners;
+	size_t listener_count;
+	struct flows flows; /* the least recently used comes first */
+	size_t flow_count;
+	struct connections connections;
+	size_t connection_count;
+};
+
+/* relay.c */
+int watch_add(struct relay *relay, struct watch *watch, uint32_t events);
+void watch_again(struct relay *relay, struct watch *watch, uint32_t events);
+bool is_shortage(int err);
+int upstream_open(struct listener *listener);
+int upstream_connect(int fd, const struct relay_service *service);
+void relay_pause(struct relay *relay);
+void relay_resume(struct relay *relay);
+uint64_t relay_now(void);
+
+/* datagram.c */
+void datagram_ready(struct relay *relay, struct watch *watch);
+int datagram_expire(struct relay *relay, uint64_t now);
+bool datagram_close_oldest(struct relay *relay);
+
+/* stream.c */
+void stream_ready(struct relay *relay, struct watch *watch);
+void stream_close_all(struct relay *relay);
+
+#endif
