@@ -18,6 +18,7 @@ enum message_type {
 	MESSAGE_STARTING, /* keeper to front: the program waits */
 	MESSAGE_GO,	  /* front to keeper: release it */
 	MESSAGE_FILE,	  /* keeper to tracer: where the trace goes */
+	MESSAGE_WRITING,  /* tracer to keeper: so it is, and packets flow */
 	MESSAGE_SIGNAL,	  /* front to keeper: for the program */
 	MESSAGE_STOPPED,  /* keeper to front: the program is stopped */
 	MESSAGE_ENDED,	  /* keeper to front: the program has ended */

@@ -262,6 +262,8 @@ static int set_up(struct keeper *keeper)
 	if (ret < 0)
 		return ret;
 	leave_session_behind();
+	if (keeper_await(keeper, &keeper->writing) < 0)
+		return -1;
 
 	channel_send(keeper->front.channel, MESSAGE_STARTING,
 		     &keeper->uplink.run, sizeof(keeper->uplink.run), kill_fd,

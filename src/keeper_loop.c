@@ -64,6 +64,9 @@ static void hear_tracer(struct keeper *keeper, const struct message *message)
 	case MESSAGE_READY:
 		keeper->ready = true;
 		break;
+	case MESSAGE_WRITING:
+		keeper->writing = true;
+		break;
 	case MESSAGE_TROUBLE:
 		warn("the trace cannot be written any further; the program "
 		     "runs on");

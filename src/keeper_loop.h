@@ -44,6 +44,7 @@ struct keeper {
 	bool built;
 	bool ready;
 	bool prepared;
+	bool writing;
 	bool released; /* by front */
 	bool executed;
 	bool ended;

@@ -246,13 +246,22 @@ static void finish(struct tracer *tracer, uint32_t linger_ms)
 
 static int take_file(struct tracer *tracer, const struct message *message)
 {
+	int ret;
+
 	if (message->fd_count < 1)
-		return -EPROTO;
+		return fail(EPROTO, "cannot take the trace's file");
 	if (message->fd_count > 1)
 		tracer->cgroup_kill = message->fds[1];
 	tracer->writing = true;
+	ret = capture_start(tracer->capture, message->fds[0]);
+	if (ret < 0)
+		return fail(-ret, "cannot write to '%s'",
+			    tracer->plan->options->outfile);
+	ret = tracer->uplink.ops->ready(&tracer->uplink, tracer->inner);
+	if (!ret)
+		channel_tell(tracer->channel, MESSAGE_WRITING);
 
-	return capture_start(tracer->capture, message->fds[0]);
+	return ret;
 }
 
 /*
@@ -281,11 +290,8 @@ static bool serve(struct tracer *tracer)
 
 	switch (message.type) {
 	case MESSAGE_FILE:
-		ret = take_file(tracer, &message);
-		if (ret < 0) {
-			fail(-ret, "cannot start the capture");
+		if (take_file(tracer, &message) < 0)
 			_exit(1);
-		}
 		return true;
 	case MESSAGE_STOP:
 		finish(tracer, message.body.stop.linger_ms);

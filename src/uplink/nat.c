@@ -139,6 +139,20 @@ static void add_whole_address(struct rtnl *rtnl, uint32_t index,
 	rtnl_address_add(rtnl, &address);
 }
 
+/* The kernel would do this for an IPv6 address too, but only in a while. */
+static void receive_at(struct rtnl *inner, const struct ip *ip)
+{
+	const struct route route = {
+		.type = RTN_LOCAL,
+		.table = RT_TABLE_LOCAL,
+		.destination = *ip,
+		.prefix = (uint8_t)(8 * ip_size(ip)),
+		.index = PLAN_INSIDE_INDEX,
+	};
+
+	rtnl_route_add(inner, &route);
+}
+
 /* Everything that is to be known is told: nothing has to be asked for. */
 static int configure_inside(struct uplink *uplink, struct rtnl *inner)
 {
@@ -158,6 +172,7 @@ static int configure_inside(struct uplink *uplink, struct rtnl *inner)
 	if (plan->ip6) {
 		add_whole_address(inner, PLAN_INSIDE_INDEX, &uplink->run.ip6,
 				  RT_SCOPE_UNIVERSE);
+		receive_at(inner, &uplink->run.ip6);
 		route_by_gateway(inner, &plan->gateway6);
 	}
 	ret = rtnl_commit(inner);
@@ -342,6 +357,16 @@ static int nat_host(struct uplink *uplink)
 	return ret;
 }
 
+/* Our end went up first: the kernel lets it send a moment after the other. */
+static int nat_ready(struct uplink *uplink, struct rtnl *inner)
+{
+	int ret = rtnl_link_await(inner, PLAN_INSIDE_INDEX);
+
+	(void)uplink;
+
+	return ret < 0 ? fail(-ret, "cannot send by the new interface") : 0;
+}
+
 static int nat_fd(const struct uplink *uplink)
 {
 	(void)uplink;
@@ -450,6 +475,7 @@ const struct uplink_ops uplink_nat = {
 	.name = "nat",
 	.inside = nat_inside,
 	.host = nat_host,
+	.ready = nat_ready,
 	.fd = nat_fd,
 	.events = nat_events,
 	.cut = nat_cut,

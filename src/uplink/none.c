@@ -65,6 +65,14 @@ static int none_host(struct uplink *uplink)
 	return 0;
 }
 
+static int none_ready(struct uplink *uplink, struct rtnl *inner)
+{
+	(void)uplink;
+	(void)inner;
+
+	return 0;
+}
+
 static int none_fd(const struct uplink *uplink)
 {
 	(void)uplink;
@@ -81,6 +89,7 @@ const struct uplink_ops uplink_none = {
 	.name = "none",
 	.inside = none_inside,
 	.host = none_host,
+	.ready = none_ready,
 	.fd = none_fd,
 	.events = none_host,
 	.cut = none_down,

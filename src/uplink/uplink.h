@@ -16,15 +16,17 @@ struct uplink {
 };
 
 /*
- * One engine. `inside` runs in tracer, in the new namespace; all others run in
- * keeper, on the host. Each returns 0, or a negative errno already reported.
+ * One engine. `inside` and `ready` run in tracer, in the new namespace; all
+ * others run in keeper, on the host. Each returns 0, or a negative errno already reported.
  */
 struct uplink_ops {
 	const char *name;
 	/* Make both ends, configure the inner one, fill in uplink->run. */
 	int (*inside)(struct uplink *uplink);
-	/* Make the host's half; traffic flows when it returns. */
+	/* Make the host's half. */
 	int (*host)(struct uplink *uplink);
+	/* Inside again, without rights: wait until the first packet counts. */
+	int (*ready)(struct uplink *uplink, struct rtnl *inner);
 	/* What to poll for changes of the host, or -1. */
 	int (*fd)(const struct uplink *uplink);
 	/* The host has changed: follow. */
