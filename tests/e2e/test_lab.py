@@ -117,14 +117,15 @@ def test_state_shows_a_process(lab):
 
 def test_the_machine_is_not_touched(lab):
     """The lab's files are its own, also the device nodes."""
+    name = f"{lab.base.name}-own"
     lab.sh("echo gone >/etc/hostname; rm /dev/null; echo x >/dev/null\n"
-           "touch /run/mine /tmp/mine /root/mine; echo 1"
-           " >/proc/sys/net/ipv4/ip_forward; hostname other")
+           'touch "/run/$1" "/tmp/$1" "/root/$1"; hostname other\n'
+           "echo 1 >/proc/sys/net/ipv4/ip_forward", name)
     assert os.path.exists("/dev/null") and not os.path.isfile("/dev/null")
     for directory in ("/run", "/tmp", "/root"):
-        assert not os.path.exists(f"{directory}/mine")
+        assert not os.path.exists(f"{directory}/{name}")
     assert os.uname().nodename != "other"
-    assert lab.path("/run/mine").exists()
+    assert lab.path(f"/run/{name}").exists()
     assert lab.path("/etc/hostname").read_text() == "gone\n"
 
 
