@@ -5,7 +5,7 @@
     fields(path, filter, *names) -> a tuple of fields for each packet
     packets(path)                -> how many there are
     capinfos(path)               -> dict of what capinfos says of the file
-    tcpdump_reads(path)          -> tcpdump's lines
+    tcpdump_reads(path, *args)   -> tcpdump's lines; much quicker than tshark
 
 Each fails if the program complains about the file in any way.
 """
@@ -57,5 +57,5 @@ def packets(path):
     return int(capinfos(path)["Number of packets"])
 
 
-def tcpdump_reads(path):
-    return _tool(["tcpdump", "-nn", "-r", path])
+def tcpdump_reads(path, *args):
+    return _tool(["tcpdump", "-nn", "-r", path, *args])
