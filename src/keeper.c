@@ -161,7 +161,7 @@ static int build_uplink(struct keeper *keeper)
 		return ret;
 	debug("built the host's half of the uplink");
 
-	return keeper_await(keeper, &keeper->ready);
+	return 0;
 }
 
 static int hold_program(struct keeper *keeper)
@@ -257,6 +257,9 @@ static int set_up(struct keeper *keeper)
 		ret = build_uplink(keeper);
 	if (!ret)
 		ret = hold_program(keeper);
+	/* Opening the capture takes longest: the rest was done meanwhile. */
+	if (!ret)
+		ret = keeper_await(keeper, &keeper->ready);
 	if (!ret)
 		ret = send_file(keeper);
 	if (ret < 0)
