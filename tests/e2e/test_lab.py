@@ -227,6 +227,7 @@ def test_pty(lab):
     pty.expect("ready> ")
     pty.send("tty; stty size; ps -o tty= -p $$\n")
     pty.expect(rf"{pty.name}\r\n24 80\r\n{pty.name[5:]}")
+    pty.expect("ready> ")
     pty.send("sleep 1000\n")
     wait_for(lambda: pty.foreground() != pty.pid, what="job in the foreground")
     pty.send(b"\x03")
