@@ -229,7 +229,10 @@ def test_pty(lab):
     pty.expect(rf"{pty.name}\r\n24 80\r\n{pty.name[5:]}")
     pty.expect("ready> ")
     pty.send("sleep 1000\n")
-    wait_for(lambda: pty.foreground() != pty.pid, what="job in the foreground")
+    # Before it is sleep, it is a shell that would take the signal for its own.
+    wait_for(lambda: (pty.foreground(), ["sleep", "1000"]) in
+             [(one.pid, one.args) for one in lab.processes()],
+             what="job in the foreground")
     pty.send(b"\x03")
     wait_for(lambda: pty.foreground() == pty.pid, what="prompt after Ctrl-C")
     pty.resize(30, 100)
