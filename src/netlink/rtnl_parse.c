@@ -78,8 +78,7 @@ bool rtnl_parse_link(const struct nlmsghdr *message, struct link *link)
 		.flags = header->ifi_flags,
 		.type = header->ifi_type,
 	};
-	mnl_attr_for_each(attr, message, sizeof(*header))
-	{
+	mnl_attr_for_each (attr, message, sizeof(*header)) {
 		switch (mnl_attr_get_type(attr)) {
 		case IFLA_IFNAME:
 			if (mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0)
@@ -112,8 +111,7 @@ bool rtnl_parse_address(const struct nlmsghdr *message, struct address *address)
 	if (mnl_nlmsg_get_payload_len(message) < sizeof(*header))
 		return false;
 
-	mnl_attr_for_each(attr, message, sizeof(*header))
-	{
+	mnl_attr_for_each (attr, message, sizeof(*header)) {
 		if (mnl_attr_get_type(attr) == IFA_LOCAL)
 			attribute_ip(attr, header->ifa_family, &local);
 		if (mnl_attr_get_type(attr) == IFA_ADDRESS)
@@ -177,8 +175,8 @@ static int each_hop(const struct nlattr *multipath, const struct route *route,
 		one.multipath = true;
 		one.index = (uint32_t)hop->rtnh_ifindex;
 		one.onlink = hop->rtnh_flags & RTNH_F_ONLINK;
-		mnl_attr_for_each_payload((void *)(hop + 1),
-					  hop->rtnh_len - sizeof(*hop))
+		mnl_attr_for_each_payload ((void *)(hop + 1),
+					   hop->rtnh_len - sizeof(*hop))
 			read_hop(attr, &one);
 		ret = each(&one, context);
 
@@ -217,8 +215,7 @@ int rtnl_parse_route(const struct nlmsghdr *message,
 		.prefix = header->rtm_dst_len,
 		.onlink = header->rtm_flags & RTNH_F_ONLINK,
 	};
-	mnl_attr_for_each(attr, message, sizeof(*header))
-	{
+	mnl_attr_for_each (attr, message, sizeof(*header)) {
 		if (mnl_attr_get_type(attr) == RTA_MULTIPATH)
 			multipath = attr;
 		else

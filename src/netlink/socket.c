@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +156,16 @@ static ssize_t receive(struct netlink *nl, void *bytes, size_t size)
 }
 
 /*
+ * Whether a whole message begins here, with @left bytes to go. Unlike libmnl's
+ * this does not take a length over 2 GiB for a negative one.
+ */
+bool netlink_ok(const struct nlmsghdr *message, int left)
+{
+	return mnl_nlmsg_ok(message, left) &&
+	       message->nlmsg_len <= (uint32_t)left;
+}
+
+/*
  * The error that @reply, of type NLMSG_ERROR, tells: 0 for an acknowledgement,
  * else -errno. @text becomes what the kernel says of it in words, or NULL; it
  * lives as long as @reply.
@@ -173,8 +182,7 @@ int netlink_error(const struct nlmsghdr *reply, const char **text)
 	if ((reply->nlmsg_flags & worded) != worded)
 		return error->error;
 
-	mnl_attr_for_each(attr, reply, sizeof(*error))
-	{
+	mnl_attr_for_each (attr, reply, sizeof(*error)) {
 		if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG &&
 		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0)
 			*text = mnl_attr_get_str(attr);
@@ -240,7 +248,7 @@ static int await_all(struct flight *flight)
 			note_failure(flight->nl, flight->first, NULL);
 			return (int)got;
 		}
-		for (; flight->awaited && mnl_nlmsg_ok(reply, left);
+		for (; flight->awaited && netlink_ok(reply, left);
 		     reply = mnl_nlmsg_next(reply, &left))
 			land(flight, reply);
 	}
@@ -328,7 +336,7 @@ static int gather(struct netlink *nl, uint32_t sequence, struct buf *answer)
 
 		if (got < 0)
 			return (int)got;
-		for (; mnl_nlmsg_ok(reply, left);
+		for (; netlink_ok(reply, left);
 		     reply = mnl_nlmsg_next(reply, &left)) {
 			enum step step = classify(reply, sequence, &ret);
 
@@ -347,7 +355,7 @@ static int deliver(const struct buf *answer, netlink_each *each, void *context)
 	int left = (int)answer->used;
 	int ret = 0;
 
-	for (; !ret && mnl_nlmsg_ok(reply, left);
+	for (; !ret && netlink_ok(reply, left);
 	     reply = mnl_nlmsg_next(reply, &left))
 		ret = each(reply, context);
 

@@ -3,6 +3,7 @@
 #define NSNTRACE_NETLINK_SOCKET_H
 
 #include <libmnl/libmnl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,7 @@ const void *netlink_batch(struct netlink *nl, size_t *size);
 int netlink_commit(struct netlink *nl);
 int netlink_query(struct netlink *nl, netlink_each *each, void *context);
 int netlink_events(struct netlink *nl, netlink_each *each, void *context);
+bool netlink_ok(const struct nlmsghdr *message, int left);
 int netlink_error(const struct nlmsghdr *reply, const char **text);
 
 #endif

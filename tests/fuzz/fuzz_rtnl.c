@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int left = (int)size;
 
 	memcpy(copy, data, size);
-	for (; mnl_nlmsg_ok(message, left);
+	for (; netlink_ok(message, left);
 	     message = mnl_nlmsg_next(message, &left))
 		read_all(message);
 	free(copy);

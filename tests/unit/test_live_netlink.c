@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The netlink modules against the kernel, in network namespaces that exist for
- * one test: a veth pair with all that belongs to it, routes and rules, news,
- * and our nftables tables as nft(8) sees them.
+ * Route netlink against the kernel, in network namespaces that exist for one
+ * test: a veth pair with all that belongs to it, routes and rules, and news.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libmnl/libmnl.h>
-#include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if_arp.h>
 #include <poll.h>
@@ -26,154 +21,7 @@
 
 #include <cmocka.h>
 
-#include "base/fd.h"
-#include "netlink/nft.h"
-#include "netlink/rtnl.h"
-
-#define HOST_INDEX   1048583
-#define INSIDE_INDEX 1048584
-#define TABLE	     4711
-#define DEADLINE_MS  5000
-
-static const uint8_t host_mac[] = { 0x02, 0, 0, 0, 0, 1 };
-static const uint8_t inside_mac[] = { 0x02, 0, 0, 0, 0, 2 };
-
-/* Two namespaces; the process is in the host's. */
-struct world {
-	int host_netns;
-	int inside_netns;
-	struct rtnl *host;
-	struct rtnl *inside;
-};
-
-static struct ip ip_of(const char *text)
-{
-	struct ip ip;
-
-	assert_true(ip_parse(text, &ip));
-
-	return ip;
-}
-
-static int open_netns(void)
-{
-	int fd;
-
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-
-	return fd;
-}
-
-static int make_world(void **state)
-{
-	struct world *world = xcalloc(1, sizeof(*world));
-
-	world->inside_netns = open_netns();
-	assert_int_equal(rtnl_open(&world->inside), 0);
-	world->host_netns = open_netns();
-	assert_int_equal(rtnl_open(&world->host), 0);
-	*state = world;
-
-	return 0;
-}
-
-static int end_world(void **state)
-{
-	struct world *world = *state;
-
-	rtnl_close(world->host);
-	rtnl_close(world->inside);
-	close(world->host_netns);
-	close(world->inside_netns);
-	free(world);
-
-	return 0;
-}
-
-static void add_veth(struct world *world)
-{
-	const struct veth veth = {
-		.name = "nsn-7",
-		.index = HOST_INDEX,
-		.mac = host_mac,
-		.peer_name = "eth0",
-		.peer_index = INSIDE_INDEX,
-		.peer_mac = inside_mac,
-		.peer_netns = world->inside_netns,
-		.mtu = 1400,
-	};
-
-	rtnl_veth_add(world->host, &veth);
-}
-
-static void add_address(struct rtnl *rtnl, uint32_t index, const char *text,
-			uint8_t prefix)
-{
-	rtnl_address_add(rtnl, &(struct address){ .index = index,
-						  .ip = ip_of(text),
-						  .prefix = prefix });
-}
-
-static void add_route(struct rtnl *rtnl, const char *destination,
-		      uint8_t prefix, const char *gateway, uint32_t index,
-		      uint32_t table)
-{
-	struct route route = { .destination = ip_of(destination),
-			       .prefix = prefix,
-			       .index = index,
-			       .table = table,
-			       .onlink = gateway != NULL };
-
-	if (gateway)
-		route.gateway = ip_of(gateway);
-	rtnl_route_add(rtnl, &route);
-}
-
-/* That an IPv6 address receives from now on. */
-static void add_local(struct rtnl *rtnl, uint32_t index, const char *text)
-{
-	rtnl_route_add(rtnl, &(struct route){ .type = RTN_LOCAL,
-					      .table = RT_TABLE_LOCAL,
-					      .destination = ip_of(text),
-					      .prefix = 128,
-					      .index = index });
-}
-
-/* Both ends as a run sets them up, one batch for each side. */
-static void set_up(struct world *world)
-{
-	struct rtnl *host = world->host, *inside = world->inside;
-	const struct ip v4 = ip_of("10.200.0.7"), v6 = ip_of("2001:db8::7");
-	const struct ip gateway4 = ip_of("169.254.1.1");
-	const struct ip gateway6 = ip_of("fe80::1");
-
-	add_veth(world);
-	rtnl_link_no_addrgen(host, HOST_INDEX);
-	add_address(host, HOST_INDEX, "169.254.1.1", 32);
-	add_address(host, HOST_INDEX, "fe80::1", 64);
-	rtnl_link_flags(host, HOST_INDEX, IFF_UP, IFF_UP);
-	rtnl_neighbour_add(host, HOST_INDEX, &v4, inside_mac);
-	rtnl_neighbour_add(host, HOST_INDEX, &v6, inside_mac);
-	add_route(host, "10.200.0.7", 32, NULL, HOST_INDEX, 0);
-	add_route(host, "2001:db8::7", 128, NULL, HOST_INDEX, 0);
-	assert_int_equal(rtnl_commit(host), 0);
-
-	rtnl_link_flags(inside, 1, IFF_UP, IFF_UP);
-	rtnl_link_no_addrgen(inside, INSIDE_INDEX);
-	add_address(inside, INSIDE_INDEX, "10.200.0.7", 32);
-	add_address(inside, INSIDE_INDEX, "2001:db8::7", 128);
-	rtnl_link_flags(inside, INSIDE_INDEX, IFF_UP | IFF_NOARP,
-			IFF_UP | IFF_NOARP);
-	add_local(inside, INSIDE_INDEX, "2001:db8::7");
-	rtnl_neighbour_add(inside, INSIDE_INDEX, &gateway4, host_mac);
-	rtnl_neighbour_add(inside, INSIDE_INDEX, &gateway6, host_mac);
-	add_route(inside, "0.0.0.0", 0, "169.254.1.1", INSIDE_INDEX, 0);
-	add_route(inside, "::", 0, "fe80::1", INSIDE_INDEX, 0);
-	assert_int_equal(rtnl_commit(inside), 0);
-	assert_int_equal(rtnl_link_await(host, HOST_INDEX), 0);
-}
+#include "live_world.h"
 
 static void veth_pair(void **state)
 {
@@ -569,30 +417,6 @@ static void routes_of_both_families(void **state)
 	assert_true(count[1] > 0);
 }
 
-/* The output of a command, to be freed. */
-static char *output_of(const char *command)
-{
-	FILE *pipe = popen(command, "re");
-	char *text = xcalloc(1, 65536);
-	size_t used;
-
-	assert_non_null(pipe);
-	used = fread(text, 1, 65535, pipe);
-	text[used] = '\0';
-	pclose(pipe);
-
-	return text;
-}
-
-static void shows(const char *command, const char *text, bool expected)
-{
-	autofree char *output = output_of(command);
-
-	if (!!strstr(output, text) != expected)
-		fail_msg("%s in the output of %s:\n%s\nwanted:\n%s",
-			 expected ? "not" : "still", command, output, text);
-}
-
 static void rules_come_and_go(void **state)
 {
 	struct world *world = *state;
@@ -719,266 +543,25 @@ static void lost_news_is_told(void **state)
 	rtnl_close(monitor);
 }
 
-/*
- * A kernel that lacks something answers as this one does to what it does not
- * know either: so what the other lacks is made into that on its way.
- */
-static struct {
-	bool lacks_owner;
-	bool lacks_egress;
-} kernel;
-
-#define UNKNOWN 0x40
-
-static void make_unknown(const struct nlattr *attr)
-{
-	*(uint32_t *)mnl_attr_get_payload(attr) = htonl(UNKNOWN);
-}
-
-static void pretend(const struct nlmsghdr *message)
-{
-	const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
-	uint16_t type = message->nlmsg_type & 0xff;
-	const struct nlattr *attr, *part;
-
-	if (message->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES)
-		return;
-	mnl_attr_for_each(attr, message, sizeof(*header))
-	{
-		if (kernel.lacks_owner && type == NFT_MSG_NEWTABLE &&
-		    mnl_attr_get_type(attr) == NFTA_TABLE_FLAGS &&
-		    mnl_attr_get_u32(attr) == htonl(NFT_TABLE_F_OWNER))
-			make_unknown(attr);
-		if (!kernel.lacks_egress || type != NFT_MSG_NEWCHAIN ||
-		    header->nfgen_family != NFPROTO_NETDEV ||
-		    mnl_attr_get_type(attr) != NFTA_CHAIN_HOOK)
-			continue;
-		mnl_attr_for_each_nested(part, attr)
-		{
-			if (mnl_attr_get_type(part) == NFTA_HOOK_HOOKNUM)
-				make_unknown(part);
-		}
-	}
-}
-
-/* In place of libmnl's. */
-ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *bytes,
-			  size_t size)
-{
-	const struct sockaddr_nl to = { .nl_family = AF_NETLINK };
-	const struct nlmsghdr *message = bytes;
-
-	for (int left = (int)size; mnl_nlmsg_ok(message, left);
-	     message = mnl_nlmsg_next(message, &left))
-		pretend(message);
-
-	return sendto(mnl_socket_get_fd(nl), bytes, size, 0,
-		      (const struct sockaddr *)&to, sizeof(to));
-}
-
-#define LIST "nft list ruleset"
-
-#define MASQUERADE                                                        \
-	"\tchain postrouting {\n"                                         \
-	"\t\ttype nat hook postrouting priority srcnat; policy accept;\n" \
-	"\t\tip saddr 10.200.0.7 oifname != \"nsn-7\" masquerade\n"       \
-	"\t\tip6 saddr 2001:db8::7 oifname != \"nsn-7\" masquerade\n"     \
-	"\t}\n"
-
-static struct nft_tables tables_of(bool owner, bool egress)
-{
-	return (struct nft_tables){ .name = "nsn-7",
-				    .interface = "nsn-7",
-				    .index = HOST_INDEX,
-				    .ip4 = ip_of("10.200.0.7"),
-				    .ip6 = ip_of("2001:db8::7"),
-				    .owner = owner,
-				    .egress = egress };
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* The kernel takes owned tables away after the socket was closed. */
-static void tables_go(void)
-{
-	int64_t deadline = now_ms() + DEADLINE_MS;
-	bool empty;
-
-	do {
-		autofree char *output = output_of(LIST);
-
-		empty = output[0] == '\0';
-	} while (!empty && now_ms() < deadline);
-	assert_true(empty);
-}
-
-static void owned_tables(void **state)
-{
-	struct world *world = *state;
-	struct nft_tables tables = tables_of(true, true);
-	struct nft *nft, *other;
-
-	set_up(world);
-	assert_int_equal(nft_open(&nft), 0);
-	assert_int_equal(nft_tables_add(nft, &tables), 0);
-	assert_true(tables.owner);
-	assert_true(tables.egress);
-
-	shows(LIST, "\tflags owner\n", true);
-	shows(LIST, MASQUERADE, true);
-	shows(LIST,
-	      "table netdev nsn-7 { # progname test_live_netli\n"
-	      "\tflags owner\n\n"
-	      "\tchain silence {\n"
-	      "\t\ttype filter hook egress device \"nsn-7\" priority filter; "
-	      "policy accept;\n"
-	      "\t\t@ll,0,8 & 0x1 == 0x1 drop\n"
-	      "\t\ticmpv6 type 130-136 drop\n"
-	      "\t\ticmpv6 type mld2-listener-report drop\n"
-	      "\t}\n",
-	      true);
-
-	/* Nobody else gets at them, and the name is taken. */
-	assert_int_equal(nft_open(&other), 0);
-	tables = tables_of(true, true);
-	assert_int_equal(nft_tables_add(other, &tables), -EPERM);
-	assert_string_equal(nft_failed(other), "add table inet nsn-7");
-	nft_close(other);
-
-	nft_close(nft);
-	tables_go();
-}
-
-static void silence_by_output(void **state)
-{
-	struct world *world = *state;
-	struct nft_tables tables = tables_of(true, false);
-	struct nft *nft;
-
-	set_up(world);
-	assert_int_equal(nft_open(&nft), 0);
-	assert_int_equal(nft_tables_add(nft, &tables), 0);
-	assert_false(tables.egress);
-	shows(LIST, "table netdev", false);
-	shows(LIST, MASQUERADE, true);
-	shows(LIST,
-	      "\tchain silence {\n"
-	      "\t\ttype filter hook output priority filter; policy accept;\n"
-	      "\t\toifname \"nsn-7\" ip daddr 224.0.0.0/3 drop\n"
-	      "\t\toifname \"nsn-7\" ip6 daddr ff00::/8 drop\n"
-	      "\t\toifname \"nsn-7\" icmpv6 type 130-136 drop\n"
-	      "\t\toifname \"nsn-7\" icmpv6 type mld2-listener-report "
-	      "drop\n"
-	      "\t}\n",
-	      true);
-	nft_close(nft);
-	tables_go();
-}
-
-static void tables_without_owner(void **state)
-{
-	struct world *world = *state;
-	struct nft_tables tables = tables_of(false, true);
-	struct nft *nft;
-
-	set_up(world);
-	assert_int_equal(nft_open(&nft), 0);
-	assert_int_equal(nft_tables_add(nft, &tables), 0);
-	nft_close(nft);
-	shows(LIST, "flags owner", false);
-	shows(LIST, MASQUERADE, true);
-	shows(LIST, "table netdev nsn-7", true);
-
-	assert_int_equal(nft_open(&nft), 0);
-	assert_int_equal(nft_tables_add(nft, &tables), -EEXIST);
-	assert_int_equal(system("nft delete table inet nsn-7"), 0);
-	/* One is gone already; the other goes all the same. */
-	assert_int_equal(nft_tables_delete(nft, &tables), -ENOENT);
-	assert_string_equal(nft_failed(nft), "delete table inet nsn-7");
-	tables_go();
-	nft_close(nft);
-}
-
-static void only_silence(void **state)
-{
-	struct world *world = *state;
-	struct nft_tables tables = { .name = "nsn-7",
-				     .interface = "nsn-7",
-				     .owner = true,
-				     .egress = true };
-	struct nft *nft;
-
-	set_up(world);
-	assert_int_equal(nft_open(&nft), 0);
-	assert_int_equal(nft_tables_add(nft, &tables), 0);
-	shows(LIST, "table netdev nsn-7", true);
-	shows(LIST, "table inet", false);
-	nft_close(nft);
-	tables_go();
-}
-
-static void falls_back(void **state)
-{
-	struct world *world = *state;
-
-	set_up(world);
-	for (int lacks = 1; lacks <= 3; lacks++) {
-		struct nft_tables tables = tables_of(true, true);
-		struct nft *nft;
-
-		kernel.lacks_owner = lacks & 1;
-		kernel.lacks_egress = lacks & 2;
-		assert_int_equal(nft_open(&nft), 0);
-		assert_int_equal(nft_tables_add(nft, &tables), 0);
-		kernel.lacks_owner = kernel.lacks_egress = false;
-
-		assert_int_equal(tables.owner, !(lacks & 1));
-		assert_int_equal(tables.egress, !(lacks & 2));
-		shows(LIST, MASQUERADE, true);
-		shows(LIST, "flags owner", tables.owner);
-		shows(LIST, "hook egress", tables.egress);
-		shows(LIST, "hook output", !tables.egress);
-
-		if (!tables.owner)
-			assert_int_equal(nft_tables_delete(nft, &tables), 0);
-		nft_close(nft);
-		tables_go();
-	}
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_world, end_world)
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(veth_pair),
-		TEST(addresses_are_ours_only),
-		TEST(no_packet_is_lost),
-		TEST(the_name_is_the_lock),
-		TEST(the_first_failure_is_told),
-		TEST(what_is_gone_is_told),
-		TEST(links_by_name),
-		TEST(a_callback_ends_the_dump),
-		TEST(routes_in_every_table),
-		TEST(every_next_hop),
-		TEST(lookup_tells_the_entry),
-		TEST(routes_of_both_families),
-		TEST(rules_come_and_go),
-		TEST(a_large_batch),
-		TEST(news_of_links_and_routes),
-		TEST(lost_news_is_told),
-		TEST(owned_tables),
-		TEST(silence_by_output),
-		TEST(tables_without_owner),
-		TEST(only_silence),
-		TEST(falls_back),
+		LIVE_TEST(veth_pair),
+		LIVE_TEST(addresses_are_ours_only),
+		LIVE_TEST(no_packet_is_lost),
+		LIVE_TEST(the_name_is_the_lock),
+		LIVE_TEST(the_first_failure_is_told),
+		LIVE_TEST(what_is_gone_is_told),
+		LIVE_TEST(links_by_name),
+		LIVE_TEST(a_callback_ends_the_dump),
+		LIVE_TEST(routes_in_every_table),
+		LIVE_TEST(every_next_hop),
+		LIVE_TEST(lookup_tells_the_entry),
+		LIVE_TEST(routes_of_both_families),
+		LIVE_TEST(rules_come_and_go),
+		LIVE_TEST(a_large_batch),
+		LIVE_TEST(news_of_links_and_routes),
+		LIVE_TEST(lost_news_is_told),
 	};
 
 	if (geteuid() != 0) {

@@ -157,6 +157,7 @@ static void unanswered_connections_count(void **state)
 		autoclose int first = dial(loopbacks[i], 0);
 		autoclose int second = -1;
 
+		assert_true(server >= 0 && first >= 0);
 		comes_to(*state, 0);
 		second = dial(loopbacks[i], SOCK_NONBLOCK);
 		comes_to(*state, 1);
