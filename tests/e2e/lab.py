@@ -22,6 +22,7 @@ On the host (fixture `lab`; `lab_module` lives as long as a test file):
     lab.nsntrace(*args), lab.popen_nsntrace(*args)      the same for $NSNTRACE,
                              which is lab.nsntrace_path there for any user
     lab.pty(argv, ...)       -> Pty: send, expect, resize, wait, close, pid
+    lab.hang_up()            close all of them
     lab.sh(script)           run a shell script, which must succeed -> its stdout
     lab.sysctl(name[, value])
     lab.resolv_conf(text)    replace it; text None: there is none;
@@ -372,6 +373,12 @@ route add default via {v6}:1 dev {name} {metric}
 
     # -- the end ------------------------------------------------------------
 
+    def hang_up(self):
+        """Close all terminals."""
+        for pty in self._ptys:
+            pty.close()
+        self._ptys.clear()
+
     def close(self):
         signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         # The host ends when the last of its dead is buried, ours first.
@@ -382,8 +389,7 @@ route add default via {v6}:1 dev {name} {metric}
                     with contextlib.suppress(BrokenPipeError):
                         stream.close()
         self._holder.communicate()
-        for pty in self._ptys:
-            pty.close()
+        self.hang_up()
         for net in {self.host, *self.uplinks.values()}:
             os.close(net.fd)
         os.close(self._pidfd)

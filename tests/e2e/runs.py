@@ -11,6 +11,9 @@
     program(name)             path of a helper under tests/e2e/programs
 """
 
+import contextlib
+import os
+import signal
 from pathlib import Path
 
 from waiting import wait_for
@@ -77,8 +80,14 @@ def read_until(stream, text):
 
 
 def settled(lab, before):
-    """As before, and the trace files in the work directory are no concern."""
-    for name in list(lab.dir.iterdir()):
-        if name.is_file() or name.is_symlink():
-            name.unlink()
-    lab.wait_state(before)
+    """Wait until the host is as before; what the test itself made is removed."""
+    lab.hang_up()
+    lab.sh('find "$1" -mindepth 1 -delete', lab.dir)
+    try:
+        lab.wait_state(before)
+    finally:
+        # One failure must not become that of all that follow.
+        for one in lab.processes():
+            if f"{one.inner} {' '.join(one.args)}\n" not in before["processes"]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(one.pid, signal.SIGKILL)
