@@ -14,7 +14,6 @@ struct nft;
 struct nft_tables {
 	const char *name;      /* of both tables */
 	const char *interface; /* host end of the veth pair */
-	uint32_t index;	       /* its interface index */
 	struct ip ip4;	       /* the program's addresses; AF_UNSPEC: none */
 	struct ip ip6;
 	bool owner;  /* in: may be tried; out: what was got */

@@ -326,7 +326,6 @@ static int add_tables(struct uplink *uplink)
 	nat.tables = (struct nft_tables){
 		.name = uplink->run.name,
 		.interface = uplink->run.name,
-		.index = uplink->run.index,
 		.ip4 = uplink->run.ip4,
 		.ip6 = uplink->run.ip6,
 		.owner = true,
