@@ -19,11 +19,18 @@ missing_packages() {
 	done
 }
 
+# Print the services that start by themselves.
+enabled_services() {
+	systemctl --root=/ list-unit-files --type=service --type=socket \
+		--state=enabled --no-legend --plain | awk '{ print $1 }' | sort
+}
+
 # Keep Debian from starting the daemons that it installs, now and at the next
 # boot: the tests start their own, in namespaces. A policy of the machine's
 # owner stays as it is.
 install_quietly() (
 	policy=/usr/sbin/policy-rc.d
+	systemd=$(command -v systemctl)
 
 	if [ ! -e $policy ]; then
 		trap 'rm -f $policy' EXIT
@@ -32,17 +39,15 @@ install_quietly() (
 	fi
 
 	export DEBIAN_FRONTEND=noninteractive
+	before=${systemd:+$(enabled_services)}
 	apt-get -qq update
 	apt-get -qq -y --no-install-recommends install "$@" \
 		</dev/null >/dev/null ||
 		die "cannot install $*"
 
-	command -v systemctl >/dev/null || exit 0
-	for package; do
-		dpkg -L "$package" |
-		sed -n 's|.*/systemd/system/\([^/@]*\.\(service\|socket\)\)$|\1|p' |
-		xargs -r systemctl --quiet disable
-	done
+	[ "$systemd" ] || exit 0
+	comm -13 <(echo "$before") <(enabled_services) |
+		xargs -r systemctl --root=/ --quiet disable
 )
 
 # Install what the lists $@ name, quick where nothing is missing. Without apt
