@@ -4,8 +4,8 @@
     trace(lab, *argv, options=(), file=, status=0)
              -> Trace: path, packets, stdout, stderr, addresses
     program(name)   -> a helper program below programs/, and what runs it
-    start(lab, *argv, options=(), file=)
-             -> Popen of a run whose program is certainly running
+    settled(lab)    -> the host's state, the links of past runs being gone
+    complaints(stderr) -> the error lines of a run that could not be, its hints
 
 The number of packets told at the end must be that of the file, as counted by
 capinfos, and no counter may have complained.
@@ -16,6 +16,7 @@ from collections import namedtuple
 from pathlib import Path
 
 from captures import packets
+from waiting import wait_for
 
 PYTHON = "/usr/bin/python3"
 _PROGRAMS = Path(__file__).resolve().parent / "programs"
@@ -39,10 +40,25 @@ def finish(path, done, status=0):
     assert told, done.stderr
     count = packets(path)
     assert int(told[1]) == count, done.stderr
-    assert not re.search("counted|dropped|missing", done.stderr), done.stderr
+    assert not re.search(" counted |dropped by|missing", done.stderr), done.stderr
     return Trace(path, count, done.stdout, done.stderr, addresses(done.stderr))
 
 
 def trace(lab, *argv, options=(), file="trace.pcap", status=0, **popen):
     done = lab.nsntrace("-o", file, *options, *argv, **popen)
     return finish(lab.dir / file, done, status)
+
+
+def settled(lab):
+    # What the kernel removes by itself may go on behind the prompt.
+    wait_for(lambda: "nsn-" not in lab.sh("ip -o link; nft list tables"),
+             what="end of past runs")
+    return lab.state()
+
+
+def complaints(stderr):
+    lines = stderr.splitlines()
+    hints = [line for line in lines if line.startswith("nsntrace: hint: ")]
+    errors = [line for line in lines if line not in hints]
+    assert all(line.startswith("nsntrace: ") for line in errors), stderr
+    return errors, hints
