@@ -45,6 +45,7 @@ struct tally {
 	uint64_t interface_least; /* by the interfaces, before the end... */
 	uint64_t interface_most;  /* ...and after it */
 	bool comparable;	  /* no filter stands between the counters */
+	bool unfinished;	  /* connections that keep the namespace alive */
 	uint64_t ring;
 	uint64_t written;
 	uint64_t truncated;
@@ -62,6 +63,7 @@ struct message_finished {
 	int exec_error; /* else the errno of exec, if it came to that */
 	int wstatus;
 	uint32_t left; /* processes still running in the namespace */
+	bool counted;  /* tracer has lived to tell @tally */
 	struct tally tally;
 };
 

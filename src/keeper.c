@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,10 +40,14 @@
 /* How long killed processes may take to be gone. */
 #define KILL_WAIT_MS 2000
 
+/* How long what was captured may take to be saved when the run breaks off. */
+#define SAVE_MS 500
+
 /* What no child of ours may keep: the way to front, the user's descriptors. */
 static void detach_child(struct keeper *keeper)
 {
 	fd_close(&keeper->front.channel);
+	undo_leave(keeper->undo);
 	fd_leave_standard_streams();
 	fd_close_inherited();
 	/* Out of the user's job: it may outlive front for a moment. */
@@ -317,6 +322,32 @@ static void kill_all(struct keeper *keeper)
 	keeper_reap(keeper);
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/*
+ * The run is broken off: whoever reads the trace may have stopped reading, and
+ * the host cannot wait for that.
+ */
+static void save_in_time(struct keeper *keeper)
+{
+	const int64_t end = now_ms() + SAVE_MS;
+	int64_t left = SAVE_MS;
+
+	while (!keeper->done && !keeper->tracer.gone) {
+		if (left <= 0 && keeper->tracer.pid > 0)
+			kill(keeper->tracer.pid, SIGKILL);
+		keeper_turn(keeper, left > 0 ? (int)left : -1);
+		left = end - now_ms();
+	}
+}
+
 /* Have the capture drained and its file closed. */
 static void drain(struct keeper *keeper)
 {
@@ -330,8 +361,9 @@ static void drain(struct keeper *keeper)
 		stop.linger_ms = 0;
 	channel_send(keeper->tracer.channel, MESSAGE_STOP, &stop, sizeof(stop),
 		     NULL, 0);
-	while (!keeper->done && !keeper->tracer.gone)
+	while (!keeper->done && !keeper->tracer.gone && !keeper->broken)
 		keeper_turn(keeper, -1);
+	save_in_time(keeper);
 }
 
 static void tell_front(struct keeper *keeper, unsigned left)
@@ -342,6 +374,7 @@ static void tell_front(struct keeper *keeper, unsigned left)
 		.exec_error = keeper->exec_error,
 		.wstatus = keeper->wstatus,
 		.left = left,
+		.counted = keeper->done,
 		.tally = keeper->tally,
 	};
 
@@ -357,8 +390,12 @@ static void clear_away(struct keeper *keeper, unsigned left)
 {
 	bool sync = keeper->plan->options->sync;
 
-	/* Somebody who lives on must get errors, not a link to nowhere. */
-	if (keeper->uplink_up && (left || sync))
+	/*
+	 * Somebody who lives on must get errors, not a link to nowhere; and a
+	 * connection that cannot end would keep the link for minutes.
+	 */
+	if (keeper->uplink_up &&
+	    (left || sync || !keeper->done || keeper->tally.unfinished))
 		keeper->uplink.ops->cut(&keeper->uplink);
 	program_close(&keeper->program);
 	fd_close(&keeper->tracer.channel);

@@ -84,6 +84,9 @@ static void hear_tracer(struct keeper *keeper, const struct message *message)
 static void bury(struct keeper *keeper, struct peer *peer, int wstatus)
 {
 	peer->pid = 0;
+	/* What breaks a run has been said. */
+	if (keeper->broken)
+		return;
 	if (WIFEXITED(wstatus) && (WEXITSTATUS(wstatus) == 1 || keeper->done))
 		return;
 	if (keeper->ended && keeper->done)
@@ -115,6 +118,9 @@ static void hear(struct keeper *keeper, struct peer *peer,
 	if (peer != &keeper->front && peer->pid > 0 &&
 	    waitpid(peer->pid, &wstatus, 0) == peer->pid)
 		bury(keeper, peer, wstatus);
+	/* Nobody is left to wait for the last words of connections. */
+	if (peer == &keeper->front)
+		channel_tell(keeper->tracer.channel, MESSAGE_CUT);
 	keeper_break_off(keeper);
 }
 
@@ -159,6 +165,9 @@ static void watch_program(struct keeper *keeper, int wstatus)
 		proc_signal(keeper->front_pidfd, SIGCONT);
 		return;
 	}
+	/* Its last report comes first, whichever poll(2) has noticed first. */
+	while (keeper->program.door >= 0)
+		hear_program(keeper);
 	keeper->ended = true;
 	keeper->wstatus = wstatus;
 	channel_tell(keeper->front.channel, MESSAGE_ENDED);

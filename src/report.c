@@ -77,7 +77,7 @@ void report_end(const struct plan *plan,
 {
 	const struct tally *tally = &finished->tally;
 
-	if (!finished->executed)
+	if (!finished->executed || !finished->counted)
 		return;
 	note("%s", "");
 	note("Finished capturing %" PRIu64 " packets.", tally->written);

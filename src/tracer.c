@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -29,6 +30,9 @@
 
 /* How often unfinished TCP connections are looked at again. */
 #define LINGER_LOOK_MS 2
+
+/* How long what was captured may take to be saved after keeper's death. */
+#define SAVE_MS 500
 
 struct tracer {
 	const struct plan *plan;
@@ -239,6 +243,7 @@ static void finish(struct tracer *tracer, uint32_t linger_ms)
 	debug("the program's connections have ended");
 	if (tracer->writing)
 		drain(tracer, &tally);
+	tally.unfinished = sockdiag_tcp_unfinished(tracer->sockdiag) > 0;
 	debug("drained the capture");
 	channel_send(tracer->channel, MESSAGE_DONE, &tally, sizeof(tally), NULL,
 		     0);
@@ -265,6 +270,26 @@ static int take_file(struct tracer *tracer, const struct message *message)
 }
 
 /*
+ * Whoever reads the trace may have stopped reading, and the host cannot wait
+ * for that. A timer's SIGKILL is neither blocked nor ignored.
+ */
+static void end_in_time(void)
+{
+	struct sigevent end = {
+		.sigev_notify = SIGEV_SIGNAL,
+		.sigev_signo = SIGKILL,
+	};
+	const struct itimerspec soon = {
+		.it_value.tv_nsec = SAVE_MS * 1000000L,
+	};
+	timer_t timer;
+
+	if (timer_create(CLOCK_MONOTONIC, &end, &timer) < 0 ||
+	    timer_settime(timer, 0, &soon, NULL) < 0)
+		_exit(1);
+}
+
+/*
  * Everything ended with keeper: end what it would have ended, save what is
  * there. Nobody is left to be told.
  */
@@ -274,6 +299,7 @@ static void bury_keeper(struct tracer *tracer)
 
 	if (tracer->cgroup_kill >= 0)
 		cgroup_kill(tracer->cgroup_kill);
+	end_in_time();
 	if (tracer->writing)
 		drain(tracer, &tally);
 	_exit(1);

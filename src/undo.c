@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a run changed on the host and the kernel does not put back by itself:
- * sysctls, policy-routing rules with their tables, cgroups. Each is written
+ * sysctls, policy-routing rules with their tables, cgroups, and links whose
+ * namespace somebody keeps alive. Each is written
  * down before it is made, below /run/nsntrace, one directory for each network
  * namespace that is somebody's host:
  *
@@ -194,6 +195,25 @@ static void restore_rule(struct rtnl *rtnl, const char *line)
 	flush_table(rtnl, rule.family, rule.table);
 }
 
+/*
+ * A killed run's link goes with its namespace, unless a process or a dying
+ * connection keeps that alive. The number is not enough: it may be another's.
+ */
+static void restore_link(struct rtnl *rtnl, const char *line)
+{
+	char name[IFNAMSIZ];
+	struct link link;
+	unsigned index;
+
+	if (sscanf(line, "link %u %15s", &index, name) != 2 ||
+	    rtnl_link_get(rtnl, index, NULL, &link) < 0 ||
+	    strcmp(link.name, name) != 0)
+		return;
+	debug("removing link %s", name);
+	rtnl_link_delete(rtnl, index);
+	rtnl_commit(rtnl);
+}
+
 static void restore_cgroup(const char *line)
 {
 	const char *path = line + strlen("cgroup ");
@@ -204,8 +224,8 @@ static void restore_cgroup(const char *line)
 		warn("cannot remove cgroup %s: %s", path, strerror(-ret));
 }
 
-/* Put back all that the record behind @fd tells. */
-static void restore_run(struct rtnl *rtnl, int fd)
+/* Put back all that the record behind @fd tells; links if they are @stale. */
+static void restore_run(struct rtnl *rtnl, int fd, bool stale)
 {
 	FILE *file = fdopen(dup(fd), "r");
 	char *line = NULL;
@@ -218,6 +238,9 @@ static void restore_run(struct rtnl *rtnl, int fd)
 		line[strcspn(line, "\n")] = '\0';
 		if (!strncmp(line, "rule ", 5))
 			restore_rule(rtnl, line);
+		/* One's own takes a while, and goes behind the prompt. */
+		if (stale && !strncmp(line, "link ", 5))
+			restore_link(rtnl, line);
 		if (!strncmp(line, "cgroup ", 7))
 			restore_cgroup(line);
 	}
@@ -238,7 +261,7 @@ static void restore_stale(struct undo *undo, const char *name)
 	if (!strncmp(name, "sysctl.", 7))
 		restore_sysctl(fd);
 	if (!strncmp(name, "run.", 4))
-		restore_run(undo->rtnl, fd);
+		restore_run(undo->rtnl, fd, true);
 	unlink(path);
 }
 
@@ -268,8 +291,11 @@ static int open_record(struct undo *undo)
 		if (fd < 0)
 			return fail(-fd, "cannot open %s", path);
 		/* The same process number in another container. */
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-			continue;
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+			if (errno == EWOULDBLOCK || errno == EINTR)
+				continue;
+			return fail(errno, "cannot lock %s", path);
+		}
 		if (!is_current(fd, path))
 			continue;
 		undo->record = path;
@@ -305,6 +331,17 @@ int undo_open(struct undo **undo, struct rtnl *rtnl)
 	return 0;
 }
 
+/*
+ * In a child process: leave the locks to the caller's parent alone. With its
+ * death the record must be free for the next run, however long others live.
+ */
+void undo_leave(struct undo *undo)
+{
+	fd_close(&undo->record_fd);
+	for (size_t i = 0; i < undo->held_count; i++)
+		fd_close(&undo->held[i].fd);
+}
+
 /* The first run to need a value: write down what was there, then set it. */
 static int set_first(int fd, const char *name, const char *value,
 		     const char *path)
@@ -325,8 +362,10 @@ static int set_first(int fd, const char *name, const char *value,
 	if (ret < 0)
 		return fail(-ret, "cannot write %s", path);
 	ret = sysctl_write(name, value);
-	if (ret < 0)
+	if (ret < 0) {
+		unlink(path);
 		return fail(-ret, "cannot set %s=%s", name, value);
+	}
 
 	return 1;
 }
@@ -423,6 +462,17 @@ int undo_rule(struct undo *undo, const struct rule *rule)
 	return record(undo, line);
 }
 
+/*
+ * Write down a link that goes with its namespace, for the case that the
+ * namespace does not go. As undo_rule().
+ */
+int undo_link(struct undo *undo, uint32_t index, const char *name)
+{
+	autofree char *line = xasprintf("link %u %s\n", index, name);
+
+	return record(undo, line);
+}
+
 /* Write down that a cgroup is about to be made. As undo_rule(). */
 int undo_cgroup(struct undo *undo, const char *path)
 {
@@ -457,7 +507,7 @@ void undo_all(struct undo *undo)
 
 	for (size_t i = undo->held_count; i-- > 0;)
 		release(&undo->held[i]);
-	restore_run(undo->rtnl, undo->record_fd);
+	restore_run(undo->rtnl, undo->record_fd, false);
 	unlink(undo->record);
 	fd_close(&undo->record_fd);
 	/* Other runs may need them: then they are not empty. */

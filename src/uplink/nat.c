@@ -338,8 +338,10 @@ static int add_tables(struct uplink *uplink)
 
 static int nat_host(struct uplink *uplink)
 {
-	int ret = add_tables(uplink);
+	int ret = undo_link(uplink->undo, uplink->run.index, uplink->run.name);
 
+	if (!ret)
+		ret = add_tables(uplink);
 	/* Opened before the host is read: no change falls in between. */
 	if (!ret) {
 		ret = rtnl_monitor_open(&nat.monitor);
