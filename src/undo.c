@@ -6,8 +6,8 @@
  * down before it is made, below /run/nsntrace, one directory for each network
  * namespace that is somebody's host:
  *
- *   sysctl.*  "NAME OLD OURS". Shared: every run that needs the value holds a
- *             shared lock, the last one puts the old value back.
+ *   sysctl.*  "NAME OLD OURS IP_FORWARD". Shared: every run that needs the
+ *             value holds a shared lock, the last one puts the old value back.
  *   run.*     what belongs to one run. Its keeper holds an exclusive lock.
  *
  * The kernel drops a lock with its process, even on kill -9. So whatever can
@@ -31,9 +31,10 @@
 #include "base/log.h"
 #include "base/sysctl.h"
 
-#define STATE_DIR "/run/nsntrace"
+#define STATE_DIR   "/run/nsntrace"
+#define IP_FORWARD  "net/ipv4/ip_forward"
 #define RECORD_SIZE 512
-#define HELD_MAX 160
+#define HELD_MAX    160
 
 /* A sysctl that this run holds at a value, with others perhaps. */
 struct held {
@@ -127,6 +128,18 @@ static int read_record(int fd, char *text, size_t size)
 	return 0;
 }
 
+/*
+ * Whoever writes to the switch for all interfaces, as Docker does when it
+ * starts, sets each one's forwarding too: what looks like ours is theirs.
+ */
+static bool is_overruled(const char *name, const char *all)
+{
+	const char *key = strrchr(name, '/');
+
+	return key && !strcmp(key, "/forwarding") &&
+	       !sysctl_is(IP_FORWARD, all);
+}
+
 /* Put a sysctl back as @fd tells, if it still has the value we gave it. */
 static void restore_sysctl(int fd)
 {
@@ -134,11 +147,12 @@ static void restore_sysctl(int fd)
 	char name[RECORD_SIZE];
 	char old[64];
 	char ours[64];
+	char all[64];
 
 	if (read_record(fd, text, sizeof(text)) < 0 ||
-	    sscanf(text, "%511s %63s %63s", name, old, ours) != 3)
+	    sscanf(text, "%511s %63s %63s %63s", name, old, ours, all) != 4)
 		return;
-	if (!sysctl_is(name, ours))
+	if (!sysctl_is(name, ours) || is_overruled(name, all))
 		return;
 	debug("putting back %s=%s", name, old);
 	if (sysctl_write(name, old) < 0 && sysctl_exists(name))
@@ -284,8 +298,8 @@ static void restore_all_stale(struct undo *undo)
 static int open_record(struct undo *undo)
 {
 	for (unsigned i = 0;; i++) {
-		autofree char *path = xasprintf("%s/run.%d.%u", undo->dir,
-						(int)getpid(), i);
+		autofree char *path =
+			xasprintf("%s/run.%d.%u", undo->dir, (int)getpid(), i);
 		autoclose int fd = open_state(undo->dir, path);
 
 		if (fd < 0)
@@ -347,9 +361,12 @@ static int set_first(int fd, const char *name, const char *value,
 		     const char *path)
 {
 	char old[SYSCTL_VALUE_SIZE];
+	char all[SYSCTL_VALUE_SIZE];
 	autofree char *text = NULL;
 	int ret = sysctl_read(name, old);
 
+	if (!ret)
+		ret = sysctl_read(IP_FORWARD, all);
 	if (ret < 0)
 		return fail(-ret, "cannot read %s", name);
 	if (!strcmp(old, value)) {
@@ -357,7 +374,7 @@ static int set_first(int fd, const char *name, const char *value,
 		unlink(path);
 		return 0;
 	}
-	text = xasprintf("%s %s %s\n", name, old, value);
+	text = xasprintf("%s %s %s %s\n", name, old, value, all);
 	ret = write_all(fd, text, strlen(text));
 	if (ret < 0)
 		return fail(-ret, "cannot write %s", path);
