@@ -64,6 +64,9 @@ static int open_existing(const char *path, uid_t uid)
 		fd = open(path, OPEN_FLAGS);
 		return fd < 0 ? -errno : take_fd(&fd);
 	}
+	/* Who put a FIFO there would read it as soon as we wait for him. */
+	if (fd < 0 && errno == ENXIO && lstat(path, &status) == 0)
+		return is_trap(path, &status, uid) ? -EACCES : -ENXIO;
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &status) < 0)
