@@ -94,7 +94,6 @@ static struct nft_tables tables_of(bool owner, bool egress)
 {
 	return (struct nft_tables){ .name = "nsn-7",
 				    .interface = "nsn-7",
-				    .index = HOST_INDEX,
 				    .ip4 = ip_of("10.200.0.7"),
 				    .ip6 = ip_of("2001:db8::7"),
 				    .owner = owner,
