@@ -202,16 +202,20 @@ static bool is_cut_short(struct tracer *tracer, int timeout_ms)
 	return poll(&channel, 1, timeout_ms) != 0;
 }
 
-/* Let the program's connections say their last words. */
-static void linger(struct tracer *tracer, uint32_t linger_ms)
+/*
+ * Let the program's connections say their last words. Returns whether some
+ * could not.
+ */
+static bool linger(struct tracer *tracer, uint32_t linger_ms)
 {
 	const int64_t end = now_ms() + linger_ms;
 
-	while (sockdiag_tcp_unfinished(tracer->sockdiag) > 0 &&
-	       now_ms() < end) {
-		if (is_cut_short(tracer, LINGER_LOOK_MS))
-			return;
+	while (sockdiag_tcp_unfinished(tracer->sockdiag) > 0) {
+		if (now_ms() >= end || is_cut_short(tracer, LINGER_LOOK_MS))
+			return true;
 	}
+
+	return false;
 }
 
 static void drain(struct tracer *tracer, struct tally *tally)
@@ -239,11 +243,10 @@ static void finish(struct tracer *tracer, uint32_t linger_ms)
 {
 	struct tally tally = { 0 };
 
-	linger(tracer, linger_ms);
+	tally.unfinished = linger(tracer, linger_ms);
 	debug("the program's connections have ended");
 	if (tracer->writing)
 		drain(tracer, &tally);
-	tally.unfinished = sockdiag_tcp_unfinished(tracer->sockdiag) > 0;
 	debug("drained the capture");
 	channel_send(tracer->channel, MESSAGE_DONE, &tally, sizeof(tally), NULL,
 		     0);
