@@ -43,10 +43,16 @@
 /* How long what was captured may take to be saved when the run breaks off. */
 #define SAVE_MS 500
 
-/* What no child of ours may keep: the way to front, the user's descriptors. */
+/*
+ * What no child of ours may keep: the ways to front and to the program's end,
+ * the user's descriptors. tracer is given cgroup.kill again with its file.
+ */
 static void detach_child(struct keeper *keeper)
 {
 	fd_close(&keeper->front.channel);
+	fd_close(&keeper->front_pidfd);
+	fd_close(&keeper->signals);
+	cgroup_close(&keeper->cgroup);
 	undo_leave(keeper->undo);
 	fd_leave_standard_streams();
 	fd_close_inherited();
@@ -69,6 +75,7 @@ static int start_relay(struct keeper *keeper)
 	if (!keeper->relay.pid) {
 		close(pair[0]);
 		detach_child(keeper);
+		rtnl_close(keeper->host);
 		relay_main(plan->services, plan->service_count,
 			   &plan->facts->invoker, pair[1]);
 	}
