@@ -4,6 +4,9 @@
     tshark(path, *args)          -> its lines
     fields(path, filter, *names) -> a tuple of fields for each packet
     packets(path)                -> how many there are
+    interfaces(path)             -> for each interface of a pcapng file, the
+                                    dict of what capinfos says of it
+    blocks(path)                 -> the lines of a pcapng file's own blocks
     capinfos(path)               -> dict of what capinfos says of the file
     tcpdump_reads(path, *args)   -> tcpdump's lines; much quicker than tshark
 
@@ -51,6 +54,21 @@ def capinfos(path):
         if colon:
             found.setdefault(name.strip(), value.strip())
     return found
+
+
+def interfaces(path):
+    found = []
+    for line in _tool(["capinfos", "-M", path]):
+        if line.startswith("Interface #"):
+            found.append({})
+        elif found:
+            name, _, value = line.partition(" = ")
+            found[-1][name.strip()] = value.strip()
+    return found
+
+
+def blocks(path):
+    return tshark(path, "-X", "read_format:MIME Files Format", "-V")
 
 
 def packets(path):
