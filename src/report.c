@@ -79,7 +79,6 @@ void report_end(const struct plan *plan,
 
 	if (!finished->executed || !finished->counted)
 		return;
-	note("%s", "");
 	note("Finished capturing %" PRIu64 " packets.", tally->written);
 	report_losses(plan, tally);
 	if (tally->error)
