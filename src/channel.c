@@ -43,8 +43,9 @@ static void put_descriptors(struct msghdr *header, union control *control,
 /*
  * Send a message with @size bytes of @body and copies of @fds, which stay the
  * caller's. Lines are dropped rather than waited for: nobody may hang because
- * a terminal is stopped. Returns 0 or -errno; silent, as the receiver's death
- * is seen where it is read from.
+ * a terminal is stopped. Any other that cannot be sent closes the channel, and
+ * both sides see its end. Returns 0 or -errno; silent, as the end is seen where
+ * messages are read.
  */
 int channel_send(int fd, enum message_type type, const void *body, size_t size,
 		 const int *fds, size_t fd_count)
@@ -62,8 +63,14 @@ int channel_send(int fd, enum message_type type, const void *body, size_t size,
 	if (type == MESSAGE_LINE)
 		flags |= MSG_DONTWAIT;
 	while (sendmsg(fd, &header, flags) < 0) {
-		if (errno != EINTR)
-			return -errno;
+		int ret = -errno;
+
+		if (ret == -EINTR)
+			continue;
+		/* Who waits for what was lost would wait for ever. */
+		if (type != MESSAGE_LINE)
+			shutdown(fd, SHUT_RDWR);
+		return ret;
 	}
 
 	return 0;
@@ -93,8 +100,10 @@ static void take_descriptors(struct msghdr *header, struct message *message)
 int channel_receive(int fd, struct message *message)
 {
 	struct iovec parts[2] = {
-		{ .iov_base = &message->type, .iov_len = sizeof(message->type) },
-		{ .iov_base = &message->body, .iov_len = sizeof(message->body) },
+		{ .iov_base = &message->type,
+		  .iov_len = sizeof(message->type) },
+		{ .iov_base = &message->body,
+		  .iov_len = sizeof(message->body) },
 	};
 	union control control;
 	struct msghdr header = {
@@ -106,11 +115,14 @@ int channel_receive(int fd, struct message *message)
 	ssize_t size;
 
 	memset(message, 0, sizeof(*message));
+	/*
+	 * A peer that died with unread messages resets the connection, which is
+	 * told once, and before what it had sent itself.
+	 */
 	do {
 		size = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
-	} while (size < 0 && errno == EINTR);
-	/* A peer that died with unread messages resets the connection. */
-	if (size == 0 || (size < 0 && errno == ECONNRESET))
+	} while (size < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (size == 0)
 		return 0;
 	if (size < 0)
 		return -errno;

@@ -11,22 +11,22 @@
 
 /* What front, keeper and tracer tell each other. */
 enum message_type {
-	MESSAGE_LINE,	  /* anybody to front: something to say */
-	MESSAGE_BUILT,	  /* tracer to keeper: the uplink's inner half */
+	MESSAGE_LINE,	   /* anybody to front: something to say */
+	MESSAGE_BUILT,	   /* tracer to keeper: the uplink's inner half */
 	MESSAGE_LISTENERS, /* tracer to relay: sockets made inside */
-	MESSAGE_READY,	  /* tracer to keeper: capturing, without rights */
-	MESSAGE_STARTING, /* keeper to front: the program waits */
-	MESSAGE_GO,	  /* front to keeper: release it */
-	MESSAGE_FILE,	  /* keeper to tracer: where the trace goes */
-	MESSAGE_WRITING,  /* tracer to keeper: so it is, and packets flow */
-	MESSAGE_SIGNAL,	  /* front to keeper: for the program */
-	MESSAGE_STOPPED,  /* keeper to front: the program is stopped */
-	MESSAGE_ENDED,	  /* keeper to front: the program has ended */
-	MESSAGE_CUT,	  /* front to keeper to tracer: wait no longer */
-	MESSAGE_STOP,	  /* keeper to tracer: the program has ended */
-	MESSAGE_TROUBLE,  /* tracer to keeper: the trace is cut short */
-	MESSAGE_DONE,	  /* tracer to keeper: the file is closed */
-	MESSAGE_FINISHED, /* keeper to front: the host is as it was */
+	MESSAGE_READY,	   /* tracer to keeper: capturing, without rights */
+	MESSAGE_STARTING,  /* keeper to front: the program waits */
+	MESSAGE_GO,	   /* front to keeper: release it */
+	MESSAGE_FILE,	   /* keeper to tracer: where the trace goes */
+	MESSAGE_WRITING,   /* tracer to keeper: so it is, and packets flow */
+	MESSAGE_SIGNAL,	   /* front to keeper: for the program */
+	MESSAGE_STOPPED,   /* keeper to front: the program is stopped */
+	MESSAGE_ENDED,	   /* keeper to front: the program has ended */
+	MESSAGE_CUT,	   /* front to keeper to tracer: wait no longer */
+	MESSAGE_STOP,	   /* keeper to tracer: the program has ended */
+	MESSAGE_TROUBLE,   /* tracer to keeper: the trace is cut short */
+	MESSAGE_DONE,	   /* tracer to keeper: the file is closed */
+	MESSAGE_FINISHED,  /* keeper to front: the host is as it was */
 };
 
 #define LINE_TEXT_SIZE 1024
@@ -45,7 +45,7 @@ struct tally {
 	uint64_t interface_least; /* by the interfaces, before the end... */
 	uint64_t interface_most;  /* ...and after it */
 	bool comparable;	  /* no filter stands between the counters */
-	bool unfinished;	  /* connections that keep the namespace alive */
+	bool unfinished; /* connections that keep the namespace alive */
 	uint64_t ring;
 	uint64_t written;
 	uint64_t truncated;
@@ -53,13 +53,13 @@ struct tally {
 	uint64_t dropped_queue;
 	uint64_t lost;
 	uint64_t bytes;
-	int error; /* -errno of the write that failed, or 0 */
+	int error;	/* -errno of the write that failed, or 0 */
 	int read_error; /* -errno of an interface that went away, or 0 */
 };
 
 struct message_finished {
-	bool failed;   /* nsntrace itself did, and has said why */
-	bool executed; /* the program ran; @wstatus is its own */
+	bool failed;	/* nsntrace itself did, and has said why */
+	bool executed;	/* the program ran; @wstatus is its own */
 	int exec_error; /* else the errno of exec, if it came to that */
 	int wstatus;
 	uint32_t left; /* processes still running in the namespace */

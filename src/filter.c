@@ -35,8 +35,8 @@ static void compile(const char *expression, uint32_t snaplen,
 	dead = pcap_open_dead(DLT_EN10MB, (int)snaplen);
 	if (!dead)
 		_exit(1);
-	if (pcap_compile(dead, &program, expression, 1,
-			 PCAP_NETMASK_UNKNOWN) < 0) {
+	if (pcap_compile(dead, &program, expression, 1, PCAP_NETMASK_UNKNOWN) <
+	    0) {
 		reason = pcap_geterr(dead);
 		send(fd, reason, strlen(reason), MSG_NOSIGNAL);
 		_exit(2);

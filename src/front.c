@@ -33,7 +33,7 @@ struct front {
 	pid_t keeper;
 	int channel;
 	int signals;
-	int cgroup_kill; /* to end the program if keeper dies; or -1 */
+	int cgroup_kill;  /* to end the program if keeper dies; or -1 */
 	pid_t foreground; /* our group, if it had the terminal; else 0 */
 	bool running;	  /* the program was released */
 	bool ended;	  /* and has ended */

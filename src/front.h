@@ -5,9 +5,9 @@
 #include "plan.h"
 
 /* Status of nsntrace itself failing, and of exec failing (see env(1)). */
-#define STATUS_FAILED 125
+#define STATUS_FAILED	      125
 #define STATUS_NOT_EXECUTABLE 126
-#define STATUS_NOT_FOUND 127
+#define STATUS_NOT_FOUND      127
 
 int front_run(const struct plan *plan);
 

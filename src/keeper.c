@@ -308,8 +308,8 @@ static void watch_over(struct keeper *keeper)
 	while (!keeper->ended && !keeper->broken)
 		keeper_turn(keeper, -1);
 	/* The last one of them is our child in the end: it wakes us. */
-	while (keeper->plan->options->wait && !keeper->cut &&
-	       !keeper->broken && !keeper->exec_error && count_left(keeper))
+	while (keeper->plan->options->wait && !keeper->cut && !keeper->broken &&
+	       !keeper->exec_error && count_left(keeper))
 		keeper_turn(keeper, -1);
 }
 

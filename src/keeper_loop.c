@@ -39,8 +39,7 @@ static void hear_front(struct keeper *keeper, const struct message *message)
 	case MESSAGE_SIGNAL:
 		/* One that has ended needs no signals. */
 		if (!keeper->ended && keeper->program.pidfd >= 0)
-			proc_signal(keeper->program.pidfd,
-				    message->body.signo);
+			proc_signal(keeper->program.pidfd, message->body.signo);
 		break;
 	case MESSAGE_CUT:
 		keeper->cut = true;
@@ -180,8 +179,8 @@ void keeper_reap(struct keeper *keeper)
 	int wstatus;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &wstatus,
-			      WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+	while ((pid = waitpid(-1, &wstatus, WNOHANG | WUNTRACED | WCONTINUED)) >
+	       0) {
 		if (pid == keeper->program.pid)
 			watch_program(keeper, wstatus);
 		else if (WIFSTOPPED(wstatus) || WIFCONTINUED(wstatus))

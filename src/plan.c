@@ -41,9 +41,9 @@ static const char *const pools6[PLAN_POOLS6] = { "64:ff9b:1::", "2001:2::" };
 /* Far above what the kernel hands out by itself. */
 #define INDEX_BASE 0x100000
 
-#define MIB ((size_t)1024 * 1024)
-#define QUEUE_MIB 256
-#define DNS_PORT 53
+#define MIB	    ((size_t)1024 * 1024)
+#define QUEUE_MIB   256
+#define DNS_PORT    53
 #define IP6_MIN_MTU 1280 /* RFC 8200, section 5 */
 
 /* Unlike numbers for runs that start at once, unlike ones for those after. */
@@ -206,8 +206,8 @@ static void plan_dns(struct plan *plan)
 {
 	const struct options *options = plan->options;
 	const struct resolv *resolv = &plan->facts->resolv;
-	const struct ip *servers = options->dns_count ? options->dns
-						      : resolv->servers;
+	const struct ip *servers =
+		options->dns_count ? options->dns : resolv->servers;
 	size_t count = options->dns_count ? options->dns_count : resolv->count;
 	struct ip local;
 
@@ -296,8 +296,9 @@ static void print_sysctls(const struct plan *plan, const struct run *run,
 		const char *name = facts->egress[i].name;
 
 		if (plan->ip4)
-			fprintf(stream, "sysctl: net/ipv4/conf/%s/forwarding=1"
-					" during the run\n",
+			fprintf(stream,
+				"sysctl: net/ipv4/conf/%s/forwarding=1"
+				" during the run\n",
 				name);
 		if (plan->ip6 && !facts->ip6_forwards)
 			fprintf(stream,
@@ -306,8 +307,9 @@ static void print_sysctls(const struct plan *plan, const struct run *run,
 				name);
 	}
 	if (plan->options->device && facts->strict_rp_filter)
-		fprintf(stream, "sysctl: net/ipv4/conf/%s/rp_filter=2"
-				" during the run\n",
+		fprintf(stream,
+			"sysctl: net/ipv4/conf/%s/rp_filter=2"
+			" during the run\n",
 			facts->device.name);
 	if (plan->options->device)
 		fprintf(stream, "rule: iif %s lookup %u, only by %s\n",
@@ -342,10 +344,8 @@ static void print_names(const struct plan *plan, FILE *stream)
 	for (size_t i = 0; i < plan->service_count; i++) {
 		const struct relay_service *service = &plan->services[i];
 
-		fprintf(stream, "relay: %s port %u inside", service->tcp
-								    ? "tcp"
-								    : "udp",
-			service->port);
+		fprintf(stream, "relay: %s port %u inside",
+			service->tcp ? "tcp" : "udp", service->port);
 		fprintf(stream, " at %s", ip_format(&service->listen, text));
 		fprintf(stream, " to %s\n",
 			ip_format(&service->upstream, text));

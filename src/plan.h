@@ -15,11 +15,11 @@
 #include "relay/relay.h"
 
 /* Inside, the interfaces have the same names and numbers in every run. */
-#define PLAN_INSIDE_NAME "eth0"
+#define PLAN_INSIDE_NAME  "eth0"
 #define PLAN_INSIDE_INDEX 2
-#define PLAN_LO_INDEX 1
+#define PLAN_LO_INDEX	  1
 
-#define PLAN_POOLS 5
+#define PLAN_POOLS  5
 #define PLAN_POOLS6 2
 
 extern const uint8_t plan_inside_mac[6];
@@ -27,11 +27,11 @@ extern const uint8_t plan_outside_mac[6];
 
 /* What a run really got, where the kernel decides. Fits a message. */
 struct run {
-	uint32_t number; /* unique on this host while the run lasts */
+	uint32_t number;     /* unique on this host while the run lasts */
 	char name[IFNAMSIZ]; /* of the host end, and of the nft tables */
-	uint32_t index;	 /* of the host end */
-	uint32_t table;	 /* for its private routes */
-	struct ip ip4;	 /* the program's; AF_UNSPEC: none */
+	uint32_t index;	     /* of the host end */
+	uint32_t table;	     /* for its private routes */
+	struct ip ip4;	     /* the program's; AF_UNSPEC: none */
 	struct ip ip6;
 };
 
@@ -45,7 +45,7 @@ struct plan {
 	bool ip6;
 	char ip6_reason[128]; /* why there is none, or "" */
 	uint32_t mtu;
-	uint32_t first; /* number that is tried first */
+	uint32_t first;	    /* number that is tried first */
 	struct ip gateway4; /* what the host end is called inside */
 	struct ip gateway6;
 

@@ -42,8 +42,8 @@ static const struct {
 	const char *socket;
 } name_services[] = {
 	{ "/run/systemd/resolve", "/run/systemd/resolve/io.systemd.Resolve" },
-	{ "/run/nscd",		  "/run/nscd/socket"			    },
-	{ "/var/run/nscd",	  "/var/run/nscd/socket"		    },
+	{ "/run/nscd", "/run/nscd/socket" },
+	{ "/var/run/nscd", "/var/run/nscd/socket" },
 };
 
 static int probe_privileges(void)
@@ -124,12 +124,12 @@ static int probe_program(const char *name, struct facts *facts)
 }
 
 /* An address that is nobody's neighbour: which way leads out? */
-#define LO_INDEX 1
-#define FAR_AWAY "8.8.8.8"
+#define LO_INDEX  1
+#define FAR_AWAY  "8.8.8.8"
 #define FAR_AWAY6 "2001:4860:4860::8888"
 
 /* Routes shorter than these stand for "everything" (VPNs split it in two). */
-#define DEFAULT_PREFIX 8
+#define DEFAULT_PREFIX	8
 #define DEFAULT_PREFIX6 16
 
 static bool is_default(const struct route *route)
@@ -320,8 +320,7 @@ static void probe_kernel(struct facts *facts)
 	facts->ip6 = access("/proc/net/if_inet6", F_OK) == 0 &&
 		     !sysctl_is("net/ipv6/conf/all/disable_ipv6", "1");
 	facts->ip6_forwards = sysctl_is("net/ipv6/conf/all/forwarding", "1");
-	facts->ip6_force =
-		sysctl_exists("net/ipv6/conf/all/force_forwarding");
+	facts->ip6_force = sysctl_exists("net/ipv6/conf/all/force_forwarding");
 
 	/* The kernel takes the higher of the two; 2 is loose (RFC 3704). */
 	snprintf(name, sizeof(name), "net/ipv4/conf/%s/rp_filter", device);
@@ -350,8 +349,8 @@ static int probe_names(struct facts *facts)
 	facts->resolved =
 		access("/run/systemd/resolve/stub-resolv.conf", F_OK) == 0;
 	/* A service that is not at work yet may be, before the run ends. */
-	for (size_t i = 0;
-	     i < sizeof(name_services) / sizeof(*name_services); i++) {
+	for (size_t i = 0; i < sizeof(name_services) / sizeof(*name_services);
+	     i++) {
 		if (access(name_services[i].directory, F_OK) == 0)
 			facts->hidden[facts->hidden_count++] =
 				name_services[i].socket;

@@ -13,7 +13,7 @@
 #include "options.h"
 #include "resolv.h"
 
-#define EGRESS_MAX 64
+#define EGRESS_MAX	   64
 #define COPIED_SYSCTLS_MAX 8
 
 /* An interface that some route of the host leaves by. */
@@ -43,9 +43,9 @@ struct facts {
 	struct egress egress[EGRESS_MAX];
 	size_t egress_count;
 
-	bool ip6;	      /* the kernel has it, and it is not off */
-	bool ip6_forwards;    /* the host is an IPv6 router already */
-	bool ip6_force;	      /* force_forwarding exists (6.17) */
+	bool ip6;	       /* the kernel has it, and it is not off */
+	bool ip6_forwards;     /* the host is an IPv6 router already */
+	bool ip6_force;	       /* force_forwarding exists (6.17) */
 	bool strict_rp_filter; /* on the device, by itself or by "all" */
 
 	struct resolv resolv;

@@ -115,10 +115,9 @@ int program_hold(const struct plan *plan, const struct heritage *heritage,
 		return ret;
 	program->door = pair[0];
 
-	program->pid = cgroup_fd < 0
-			       ? proc_fork(&program->pidfd)
-			       : proc_fork_into_cgroup(cgroup_fd,
-						       &program->pidfd);
+	program->pid = cgroup_fd < 0 ? proc_fork(&program->pidfd)
+				     : proc_fork_into_cgroup(cgroup_fd,
+							     &program->pidfd);
 	if (!program->pid) {
 		close(pair[0]);
 		become_program(plan, heritage, netns_fd, keeper, pair[1]);

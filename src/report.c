@@ -45,8 +45,7 @@ static void report_truth(const struct tally *tally)
 
 	debug("interface %" PRIu64 ", ring %" PRIu64 ", file %" PRIu64
 	      " packets (%" PRIu64 " bytes)",
-	      tally->interface_most, tally->ring, tally->written,
-	      tally->bytes);
+	      tally->interface_most, tally->ring, tally->written, tally->bytes);
 	if (tally->comparable && (tally->ring < tally->interface_least ||
 				  tally->ring > tally->interface_most))
 		warn("the interfaces counted %" PRIu64 " packets, the capture "

@@ -7,14 +7,14 @@
 
 #include "base/ip.h"
 
-#define RESOLV_PATH "/etc/resolv.conf"
+#define RESOLV_PATH	   "/etc/resolv.conf"
 #define RESOLV_SERVERS_MAX 8
 
 /* The host's resolver configuration. */
 struct resolv {
-	bool present;	/* the file, or what it links to, exists */
-	char *target;	/* its path, links followed; NULL if not present */
-	char *text;	/* all of it; NULL if not present */
+	bool present; /* the file, or what it links to, exists */
+	char *target; /* its path, links followed; NULL if not present */
+	char *text;   /* all of it; NULL if not present */
 	struct ip servers[RESOLV_SERVERS_MAX];
 	size_t count;
 };

@@ -44,7 +44,7 @@ struct tracer {
 	struct rtnl *inner; /* for the counters of the interfaces */
 	uint64_t counted;   /* packets that had crossed before the start */
 	bool writing;	    /* the capture has its file */
-	int cgroup_kill; /* to end the program if keeper dies; or -1 */
+	int cgroup_kill;    /* to end the program if keeper dies; or -1 */
 };
 
 static int make_listeners(const struct plan *plan, int relay)

@@ -11,7 +11,8 @@
 
 /*
  * Read an IPv4 or IPv6 address in its usual notation; a link-local IPv6 one may
- * carry a scope, "fe80::1%eth0" or "fe80::1%2". Returns false for anything else.
+ * carry a scope, "fe80::1%eth0" or "fe80::1%2". Returns false for anything
+ * else.
  */
 bool ip_parse(const char *text, struct ip *ip)
 {

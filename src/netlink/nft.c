@@ -181,10 +181,7 @@ static void add_masquerade(struct nft *nft, const struct nft_tables *tables,
 static const struct {
 	uint8_t first;
 	uint8_t last;
-} discovery[] = {
-	{130,  136},
-	      { 143, 143}
-};
+} discovery[] = { { 130, 136 }, { 143, 143 } };
 
 #define DISCOVERY_COUNT (sizeof(discovery) / sizeof(*discovery))
 
@@ -270,12 +267,12 @@ static const struct {
 	int error;
 	size_t lacks; /* offset of the wish in struct nft_tables */
 } lacks[] = {
-	{NFT_MSG_NEWTABLE,  EINVAL,	    offsetof(struct nft_tables, owner) },
-	{ NFT_MSG_NEWTABLE, EOPNOTSUPP,	offsetof(struct nft_tables, owner) },
-	{ NFT_MSG_NEWTABLE, EAFNOSUPPORT, offsetof(struct nft_tables, egress)},
-	{ NFT_MSG_NEWCHAIN, EINVAL,	    offsetof(struct nft_tables, egress)},
-	{ NFT_MSG_NEWCHAIN, EOPNOTSUPP,	offsetof(struct nft_tables, egress)},
-	{ NFT_MSG_NEWCHAIN, ENOENT,	    offsetof(struct nft_tables, egress)},
+	{ NFT_MSG_NEWTABLE, EINVAL, offsetof(struct nft_tables, owner) },
+	{ NFT_MSG_NEWTABLE, EOPNOTSUPP, offsetof(struct nft_tables, owner) },
+	{ NFT_MSG_NEWTABLE, EAFNOSUPPORT, offsetof(struct nft_tables, egress) },
+	{ NFT_MSG_NEWCHAIN, EINVAL, offsetof(struct nft_tables, egress) },
+	{ NFT_MSG_NEWCHAIN, EOPNOTSUPP, offsetof(struct nft_tables, egress) },
+	{ NFT_MSG_NEWCHAIN, ENOENT, offsetof(struct nft_tables, egress) },
 };
 
 /* Take back the wish that failed with @error, if there was one. */

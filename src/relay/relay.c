@@ -273,7 +273,7 @@ int relay_serve(const struct relay_service *services, const int *listeners,
 		size_t count, int end_fd)
 {
 	struct relay relay = {
-		.end = {.fd = end_fd, .ready = end_ready},
+		.end = { .fd = end_fd, .ready = end_ready },
 		.listener_count = count,
 	};
 	int ret;

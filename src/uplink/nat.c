@@ -177,8 +177,7 @@ static int configure_inside(struct uplink *uplink, struct rtnl *inner)
 	}
 	ret = rtnl_commit(inner);
 
-	return ret < 0 ? fail(-ret, "cannot %s inside", rtnl_failed(inner))
-		       : 0;
+	return ret < 0 ? fail(-ret, "cannot %s inside", rtnl_failed(inner)) : 0;
 }
 
 static int nat_inside(struct uplink *uplink)

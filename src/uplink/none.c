@@ -32,7 +32,8 @@ void inside_copy_sysctls(const struct plan *plan)
 	}
 }
 
-/* Set lo up, with which it gets its addresses. Returns 0 or -errno, reported. */
+/* Set lo up, with which it gets its addresses. Returns 0 or -errno, reported.
+ */
 int inside_loopback(struct rtnl *inner)
 {
 	int ret;

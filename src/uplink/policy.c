@@ -42,8 +42,7 @@ static int collect(const struct route *route, void *context)
 
 	if (route->type != RTN_UNICAST || route->index != routes->device ||
 	    route->table == RT_TABLE_LOCAL || route->table >= PRIVATE_TABLES ||
-	    is_of_the_link(&route->destination) ||
-	    routes->count == ROUTES_MAX)
+	    is_of_the_link(&route->destination) || routes->count == ROUTES_MAX)
 		return 0;
 	routes->route[routes->count++] = *route;
 
@@ -110,8 +109,7 @@ static int install_family(const struct uplink *uplink, sa_family_t family)
 	rtnl_rule_add(uplink->host, &rule);
 	ret = rtnl_commit(uplink->host);
 
-	return ret < 0 ? fail(-ret, "cannot %s", rtnl_failed(uplink->host))
-		       : 0;
+	return ret < 0 ? fail(-ret, "cannot %s", rtnl_failed(uplink->host)) : 0;
 }
 
 /*

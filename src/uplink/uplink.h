@@ -17,7 +17,8 @@ struct uplink {
 
 /*
  * One engine. `inside` and `ready` run in tracer, in the new namespace; all
- * others run in keeper, on the host. Each returns 0, or a negative errno already reported.
+ * others run in keeper, on the host. Each returns 0, or a negative errno
+ * already reported.
  */
 struct uplink_ops {
 	const char *name;

@@ -30,7 +30,7 @@ static char output[] = "/tmp/test-capture-out.XXXXXX";
 static struct pcap_pkthdr header_of(unsigned i)
 {
 	return (struct pcap_pkthdr){
-		.ts = {.tv_sec = 1700000000 + i, .tv_usec = i * 1001},
+		.ts = { .tv_sec = 1700000000 + i, .tv_usec = i * 1001 },
 		.caplen = 14 + i % 1500,
 		.len = 14 + i % 1500 + (i % 10 == 0),
 	};

@@ -48,8 +48,8 @@ static const char *const namespace_commands =
 	"ip neighbour replace 192.0.2.1 lladdr 02:00:00:00:00:01 dev peer0";
 
 static const struct capture_interface interfaces[] = {
-	{.name = "eth0", .mac = { 2, 0, 0, 0, 0, 1 } },
-	{ .name = "lo"	       },
+	{ .name = "eth0", .mac = { 2, 0, 0, 0, 0, 1 } },
+	{ .name = "lo" },
 };
 
 enum {

@@ -46,12 +46,12 @@
 #define NOBODY 65534
 
 static const struct mounts hide_both = {
-	.hidden = {SOCKET, NSCD},
+	.hidden = { SOCKET, NSCD },
 	.hidden_count = 2,
 };
 static const struct mounts our_text = { .resolv_conf = OUR_TEXT };
 static const struct mounts everything = {
-	.hidden = {SOCKET, NSCD},
+	.hidden = { SOCKET, NSCD },
 	.hidden_count = 2,
 	.resolv_conf = OUR_TEXT,
 };
@@ -414,7 +414,7 @@ static void test_directory_looks_the_same(void **state)
 static void test_same_directory(void **state)
 {
 	static const struct mounts mounts = {
-		.hidden = {"/run/nscd/socket", "/run/link/nscd/other"},
+		.hidden = { "/run/nscd/socket", "/run/link/nscd/other" },
 		.hidden_count = 2,
 	};
 	autoclose int one = -1;
@@ -701,7 +701,7 @@ static int be_inner(const struct mounts *inner, int ready, int replaced)
 static void test_within_another(void **state)
 {
 	static const struct mounts inner = {
-		.hidden = {SOCKET, NSCD},
+		.hidden = { SOCKET, NSCD },
 		.hidden_count = 2,
 		.resolv_conf = "nameserver 192.0.2.54\n",
 	};

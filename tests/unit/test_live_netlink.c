@@ -104,10 +104,8 @@ static void no_packet_is_lost(void **state)
 	static const struct {
 		const char *from;
 		const char *to;
-	} ways[] = {
-		{"10.200.0.7",	"169.254.1.1"},
-		{ "2001:db8::7", "2001:db8::1"}
-	};
+	} ways[] = { { "10.200.0.7", "169.254.1.1" },
+		     { "2001:db8::7", "2001:db8::1" } };
 
 	set_up(world);
 	add_address(world->host, HOST_INDEX, "2001:db8::1", 128);
@@ -423,10 +421,7 @@ static void rules_come_and_go(void **state)
 	static const struct {
 		sa_family_t family;
 		const char *list;
-	} families[] = {
-		{AF_INET,   "ip rule"   },
-		{ AF_INET6, "ip -6 rule"}
-	};
+	} families[] = { { AF_INET, "ip rule" }, { AF_INET6, "ip -6 rule" } };
 
 	for (size_t i = 0; i < 2; i++) {
 		const struct rule rule = { families[i].family, "nsn-7", TABLE,

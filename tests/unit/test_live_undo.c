@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#define NAME "net/ipv4/conf/lo/forwarding"
+#define NAME  "net/ipv4/conf/lo/forwarding"
 #define TABLE 0x100007
 
 struct process {
@@ -328,12 +328,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_last_one_restores, set_up),
-		cmocka_unit_test_setup(test_value_that_was_there_stays,
-				       set_up),
+		cmocka_unit_test_setup(test_value_that_was_there_stays, set_up),
 		cmocka_unit_test_setup(test_admin_has_the_last_word, set_up),
 		cmocka_unit_test_setup(test_next_run_restores, set_up),
-		cmocka_unit_test_setup(test_killed_beside_a_living_one,
-				       set_up),
+		cmocka_unit_test_setup(test_killed_beside_a_living_one, set_up),
 		cmocka_unit_test_setup(test_rule_goes, set_up),
 		cmocka_unit_test_setup(test_crowd, set_up),
 	};

@@ -181,9 +181,9 @@ static const struct {
 	void (*describe)(const struct nlmsghdr *message, char *text,
 			 size_t size);
 } kinds[] = {
-	{NFT_MSG_NEWTABLE,  describe_table},
-	{ NFT_MSG_NEWCHAIN, describe_chain},
-	{ NFT_MSG_NEWRULE,  describe_rule },
+	{ NFT_MSG_NEWTABLE, describe_table },
+	{ NFT_MSG_NEWCHAIN, describe_chain },
+	{ NFT_MSG_NEWRULE, describe_rule },
 };
 
 static void describe(const struct nlmsghdr *message, char *text, size_t size)
@@ -259,24 +259,34 @@ static const struct {
 	bool egress;
 	const char *const expected[MESSAGES];
 } cases[] = {
-	{"10.200.0.7",
-	  "2001:db8::7",	  true,
-	  true,			     { "begin", INET_TABLE("2"), NAT, MASQUERADE4, MASQUERADE6,
-	    EGRESS("2"), "end" }							       },
 	{ "10.200.0.7",
-	  NULL,		true,
-	  true,			     { "begin", INET_TABLE("2"), NAT, MASQUERADE4, EGRESS("2"), "end" }},
-	{ NULL,
-	  "2001:db8::7",	  false,
-	  true,			     { "begin", INET_TABLE("0"), NAT, MASQUERADE6, EGRESS("0"), "end" }},
-	{ NULL,		NULL, true,  true, { "begin", EGRESS("2"), "end" }					  },
+	  "2001:db8::7",
+	  true,
+	  true,
+	  { "begin", INET_TABLE("2"), NAT, MASQUERADE4, MASQUERADE6,
+	    EGRESS("2"), "end" } },
 	{ "10.200.0.7",
-	  "2001:db8::7",	  true,
-	  false,			    { "begin", INET_TABLE("2"), NAT, MASQUERADE4, MASQUERADE6, OUTPUT,
-	    "end" }									   },
+	  NULL,
+	  true,
+	  true,
+	  { "begin", INET_TABLE("2"), NAT, MASQUERADE4, EGRESS("2"), "end" } },
 	{ NULL,
-	  NULL,		false,
-	  false,			    { "begin", INET_TABLE("0"), OUTPUT, "end" }			      },
+	  "2001:db8::7",
+	  false,
+	  true,
+	  { "begin", INET_TABLE("0"), NAT, MASQUERADE6, EGRESS("0"), "end" } },
+	{ NULL, NULL, true, true, { "begin", EGRESS("2"), "end" } },
+	{ "10.200.0.7",
+	  "2001:db8::7",
+	  true,
+	  false,
+	  { "begin", INET_TABLE("2"), NAT, MASQUERADE4, MASQUERADE6, OUTPUT,
+	    "end" } },
+	{ NULL,
+	  NULL,
+	  false,
+	  false,
+	  { "begin", INET_TABLE("0"), OUTPUT, "end" } },
 };
 
 static void tables_say_what_is_meant(void **state)

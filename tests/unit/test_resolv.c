@@ -52,31 +52,32 @@ static void test_parse(void **state)
 		const char *text;
 		const char *servers;
 	} cases[] = {
-		{"",							""			 },
-		{ "\n\n",						   ""		     },
-		{ "nameserver 192.0.2.1\n",				    "192.0.2.1"		},
-		{ "nameserver 192.0.2.1",					  "192.0.2.1"	      },
-		{ "nameserver\t \t192.0.2.1 \n",				 "192.0.2.1"	     },
-		{ "nameserver 192.0.2.1 junk\n",				 "192.0.2.1"	     },
-		{ "nameserver 192.0.2.1 # comment\n",			      "192.0.2.1"	  },
-		{ "nameserver 192.0.2.1#comment\n",			    ""		       },
-		{ "#nameserver 192.0.2.1\n;nameserver 192.0.2.2\n",	    ""		       },
-		{ " nameserver 192.0.2.1\n",				     ""			},
-		{ "nameserver\n192.0.2.1\n",				     ""			},
-		{ "nameserver \nnameserver 192.0.2.2\n",			 "192.0.2.2"	     },
-		{ "nameservers 192.0.2.1\nNAMESERVER 192.0.2.1\n",	   ""		      },
-		{ "nameserver 192.0.2.1\r\n",				      ""			 },
-		{ "nameserver 192.0.2.256\nnameserver x\n",		    ""		       },
+		{ "", "" },
+		{ "\n\n", "" },
+		{ "nameserver 192.0.2.1\n", "192.0.2.1" },
+		{ "nameserver 192.0.2.1", "192.0.2.1" },
+		{ "nameserver\t \t192.0.2.1 \n", "192.0.2.1" },
+		{ "nameserver 192.0.2.1 junk\n", "192.0.2.1" },
+		{ "nameserver 192.0.2.1 # comment\n", "192.0.2.1" },
+		{ "nameserver 192.0.2.1#comment\n", "" },
+		{ "#nameserver 192.0.2.1\n;nameserver 192.0.2.2\n", "" },
+		{ " nameserver 192.0.2.1\n", "" },
+		{ "nameserver\n192.0.2.1\n", "" },
+		{ "nameserver \nnameserver 192.0.2.2\n", "192.0.2.2" },
+		{ "nameservers 192.0.2.1\nNAMESERVER 192.0.2.1\n", "" },
+		{ "nameserver 192.0.2.1\r\n", "" },
+		{ "nameserver 192.0.2.256\nnameserver x\n", "" },
 		{ "nameserver 127.1\nnameserver 0x7f000035\n",
-		  "127.0.0.1 127.0.0.53"							  },
+		  "127.0.0.1 127.0.0.53" },
 		{ "nameserver 2001:db8::1\nnameserver ::1\n",
-		  "2001:db8::1 ::1"							       },
-		{ "nameserver 2001:db8::1%none\n",			   "2001:db8::1"	 },
-		{ "nameserver 127.0.0.1%lo\n",			       ""			  },
-		{ "nameserver 0.0.0.0\nnameserver ::\n",			 "127.0.0.1 ::1"	 },
+		  "2001:db8::1 ::1" },
+		{ "nameserver 2001:db8::1%none\n", "2001:db8::1" },
+		{ "nameserver 127.0.0.1%lo\n", "" },
+		{ "nameserver 0.0.0.0\nnameserver ::\n", "127.0.0.1 ::1" },
 		{ "nameserver 192.0.2.2\nsearch a\nnameserver 192.0.2.1\n"
-		  "options edns0\nnameserver 192.0.2.2\n", "192.0.2.2 192.0.2.1"},
-		{ "search nameserver 192.0.2.1\n",			   ""		      },
+		  "options edns0\nnameserver 192.0.2.2\n",
+		  "192.0.2.2 192.0.2.1" },
+		{ "search nameserver 192.0.2.1\n", "" },
 	};
 
 	(void)state;
@@ -129,17 +130,18 @@ static void test_with_servers(void **state)
 		const char *text;
 		const char *expected;
 	} cases[] = {
-		{NULL,					    ""							 },
-		{ "",					     ""							 },
-		{ "nameserver 192.0.2.1",			  ""							 },
-		{ "nameserver\nnameserver",			    ""							 },
-		{ " \tnameserver 192.0.2.1\r\nnameserver\t::1\n", ""							     },
+		{ NULL, "" },
+		{ "", "" },
+		{ "nameserver 192.0.2.1", "" },
+		{ "nameserver\nnameserver", "" },
+		{ " \tnameserver 192.0.2.1\r\nnameserver\t::1\n", "" },
 		{ "search a.example b.example",
-		  "search a.example b.example\n"									      },
+		  "search a.example b.example\n" },
 		{ "# by NetworkManager\nsearch a\n\nnameserver 192.0.2.1\n"
-		  "options edns0 trust-ad\n",	  "# by NetworkManager\nsearch a\n\noptions edns0 trust-ad\n"},
+		  "options edns0 trust-ad\n",
+		  "# by NetworkManager\nsearch a\n\noptions edns0 trust-ad\n" },
 		{ "nameservers x\n#nameserver 192.0.2.1\n",
-		  "nameservers x\n#nameserver 192.0.2.1\n"								    },
+		  "nameservers x\n#nameserver 192.0.2.1\n" },
 	};
 	struct ip servers[2];
 

@@ -189,8 +189,8 @@ static void addresses(void **state)
 		uint8_t prefix;
 		uint32_t flags; /* 0: none are said */
 	} cases[] = {
-		{"10.200.0.7", 32, 0				      },
-		{ "fe80::1",   64, IFA_F_NODAD | IFA_F_NOPREFIXROUTE},
+		{ "10.200.0.7", 32, 0 },
+		{ "fe80::1", 64, IFA_F_NODAD | IFA_F_NOPREFIXROUTE },
 	};
 
 	for (size_t i = 0; i < 2; i++) {
@@ -258,16 +258,16 @@ static void routes_read_as_written(void **state)
 {
 	const struct ip none = { 0 };
 	const struct route cases[] = {
-		{RTN_UNICAST,      RT_SCOPE_LINK,     RTPROT_STATIC, RT_TABLE_MAIN,
-		  ip_of("10.200.0.7"), 32, none,		 7, 0,	       false, none, false},
-		{ RTN_UNICAST,     RT_SCOPE_UNIVERSE, RTPROT_DHCP,   4711,
-		  ip_of("0.0.0.0"),    0,  ip_of("169.254.1.1"), 7, 77,	    true,
-		  ip_of("10.200.0.7"),						       false},
+		{ RTN_UNICAST, RT_SCOPE_LINK, RTPROT_STATIC, RT_TABLE_MAIN,
+		  ip_of("10.200.0.7"), 32, none, 7, 0, false, none, false },
+		{ RTN_UNICAST, RT_SCOPE_UNIVERSE, RTPROT_DHCP, 4711,
+		  ip_of("0.0.0.0"), 0, ip_of("169.254.1.1"), 7, 77, true,
+		  ip_of("10.200.0.7"), false },
 		{ RTN_UNREACHABLE, RT_SCOPE_UNIVERSE, RTPROT_STATIC, 4711,
-		  ip_of("::"),	       0,  none,			0, 4294967294, false, none, false},
-		{ RTN_UNICAST,     RT_SCOPE_UNIVERSE, RTPROT_STATIC, RT_TABLE_MAIN,
-		  ip_of("10.9.0.0"),   16, ip_of("fe80::1"),	   7, 0,		 false, none,
-		  false									   },
+		  ip_of("::"), 0, none, 0, 4294967294, false, none, false },
+		{ RTN_UNICAST, RT_SCOPE_UNIVERSE, RTPROT_STATIC, RT_TABLE_MAIN,
+		  ip_of("10.9.0.0"), 16, ip_of("fe80::1"), 7, 0, false, none,
+		  false },
 	};
 	const size_t count = sizeof(cases) / sizeof(*cases);
 
@@ -416,9 +416,9 @@ static void the_own_end_of_a_tunnel(void **state)
 static void special_routes_are_passed_over(void **state)
 {
 	static const struct rtmsg cases[] = {
-		{.rtm_family = AF_INET6, .rtm_src_len = 64 },
-		{ .rtm_family = AF_INET,			 .rtm_tos = 8 },
-		{ .rtm_family = 128}, /* multicast routing */
+		{ .rtm_family = AF_INET6, .rtm_src_len = 64 },
+		{ .rtm_family = AF_INET, .rtm_tos = 8 },
+		{ .rtm_family = 128 }, /* multicast routing */
 	};
 	struct routes routes = { 0 };
 	union message message;
