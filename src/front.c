@@ -24,7 +24,6 @@
 #include "base/rights.h"
 #include "channel.h"
 #include "keeper.h"
-#include "program.h"
 #include "report.h"
 
 struct front {

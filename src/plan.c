@@ -49,7 +49,7 @@ static const char *const pools6[PLAN_POOLS6] = { "64:ff9b:1::", "2001:2::" };
 /* Unlike numbers for runs that start at once, unlike ones for those after. */
 static uint32_t first_number(pid_t pid)
 {
-	return (uint32_t)pid * 40503u % NUMBERS;
+	return (uint32_t)pid * 40503U % NUMBERS;
 }
 
 /*

@@ -14,7 +14,8 @@
 static struct options options;
 static struct facts facts;
 static struct plan plan;
-static char *argv[] = { "prog", NULL };
+static char name[] = "prog";
+static char *argv[] = { name, NULL };
 static char said[4096];
 
 static void keep(enum log_level level, const char *line, void *context)
@@ -229,16 +230,17 @@ static void test_root_never_observes(void **state)
 
 static void test_outfile(void **state)
 {
-	char *name;
+	char program[] = "/usr/bin/wget";
+	char *outfile;
 
 	(void)state;
 	options.outfile = "%e-%p-%t-%u.pcap";
-	facts.program = "/usr/bin/wget";
+	facts.program = program;
 	facts.user.uid = 12;
 	assert_int_equal(plan_make(&options, &facts, &plan), 0);
-	name = plan_outfile(&plan, 77, 1234567890);
-	assert_string_equal(name, "wget-77-1234567890-12.pcap");
-	free(name);
+	outfile = plan_outfile(&plan, 77, 1234567890);
+	assert_string_equal(outfile, "wget-77-1234567890-12.pcap");
+	free(outfile);
 }
 
 static void test_print(void **state)
