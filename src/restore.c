@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Putting back what a record of undo.c's tells, by the run that wrote it or,
+ * where that was killed, by a later one. Who may do so is the caller's affair.
+ */
+#include "restore.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cgroup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/sysctl.h"
+
+#define RECORD_SIZE 512
+
+/* Read a small file as text. Returns 0 or -errno. */
+static int read_record(int fd, char *text, size_t size)
+{
+	ssize_t got = pread(fd, text, size - 1, 0);
+
+	if (got < 0)
+		return -errno;
+	text[got] = '\0';
+
+	return 0;
+}
+
+/*
+ * Whoever writes to the switch for all interfaces, as Docker does when it
+ * starts, sets each one's forwarding too: what looks like ours is theirs.
+ */
+static bool is_overruled(const char *name, const char *all)
+{
+	const char *key = strrchr(name, '/');
+
+	return key && !strcmp(key, "/forwarding") &&
+	       !sysctl_is(IP_FORWARD, all);
+}
+
+/*
+ * Put a sysctl back as the record behind @fd tells, if it still has the value
+ * that we gave it. Failures are told.
+ */
+void restore_sysctl(int fd)
+{
+	char text[RECORD_SIZE];
+	char name[RECORD_SIZE];
+	char old[64];
+	char ours[64];
+	char all[64];
+
+	if (read_record(fd, text, sizeof(text)) < 0 ||
+	    sscanf(text, "%511s %63s %63s %63s", name, old, ours, all) != 4)
+		return;
+	if (!sysctl_is(name, ours) || is_overruled(name, all))
+		return;
+	debug("putting back %s=%s", name, old);
+	if (sysctl_write(name, old) < 0 && sysctl_exists(name))
+		warn("cannot put back %s=%s", name, old);
+}
+
+#define FLUSH_MAX 256
+
+struct flush {
+	uint32_t table;
+	struct route routes[FLUSH_MAX];
+	size_t count;
+};
+
+static int collect_route(const struct route *route, void *context)
+{
+	struct flush *flush = context;
+
+	if (route->table == flush->table && flush->count < FLUSH_MAX)
+		flush->routes[flush->count++] = *route;
+
+	return 0;
+}
+
+/* Delete all routes of a private table; they do not go with the rule. */
+static void flush_table(struct rtnl *rtnl, sa_family_t family, uint32_t table)
+{
+	struct flush *flush = xcalloc(1, sizeof(*flush));
+
+	flush->table = table;
+	rtnl_routes(rtnl, family, collect_route, flush);
+	/* One by one: some go with their interface in this very moment. */
+	for (size_t i = 0; i < flush->count; i++) {
+		rtnl_route_delete(rtnl, &flush->routes[i]);
+		rtnl_commit(rtnl);
+	}
+	free(flush);
+}
+
+static void restore_rule(struct rtnl *rtnl, const char *line)
+{
+	struct rule rule = { 0 };
+	char iif[IFNAMSIZ];
+	unsigned family;
+
+	if (sscanf(line, "rule %u %u %u %15s", &family, &rule.priority,
+		   &rule.table, iif) != 4)
+		return;
+	rule.family = (sa_family_t)family;
+	rule.iif = iif;
+	debug("putting back the routing of %s", iif);
+	rtnl_rule_delete(rtnl, &rule);
+	rtnl_commit(rtnl);
+	flush_table(rtnl, rule.family, rule.table);
+}
+
+/*
+ * A killed run's link goes with its namespace, unless a process or a dying
+ * connection keeps that alive. The number is not enough: it may be another's.
+ */
+static void restore_link(struct rtnl *rtnl, const char *line)
+{
+	char name[IFNAMSIZ];
+	struct link link;
+	unsigned index;
+
+	if (sscanf(line, "link %u %15s", &index, name) != 2 ||
+	    rtnl_link_get(rtnl, index, NULL, &link) < 0 ||
+	    strcmp(link.name, name) != 0)
+		return;
+	debug("removing link %s", name);
+	rtnl_link_delete(rtnl, index);
+	rtnl_commit(rtnl);
+}
+
+static void restore_cgroup(const char *line)
+{
+	const char *path = line + strlen("cgroup ");
+	int ret = cgroup_remove(path);
+
+	debug("removing cgroup %s", path);
+	if (ret < 0 && ret != -ENOENT)
+		warn("cannot remove cgroup %s: %s", path, strerror(-ret));
+}
+
+/*
+ * Put back all that the record of a run behind @fd tells, over @rtnl; links
+ * only if the run is @stale. Goes on past failures, which are told.
+ */
+void restore_run(struct rtnl *rtnl, int fd, bool stale)
+{
+	FILE *file = fdopen(dup(fd), "r");
+	char *line = NULL;
+	size_t size = 0;
+
+	if (!file)
+		return;
+	rewind(file);
+	while (getline(&line, &size, file) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		if (!strncmp(line, "rule ", 5))
+			restore_rule(rtnl, line);
+		/* One's own takes a while, and goes behind the prompt. */
+		if (stale && !strncmp(line, "link ", 5))
+			restore_link(rtnl, line);
+		if (!strncmp(line, "cgroup ", 7))
+			restore_cgroup(line);
+	}
+	free(line);
+	fclose(file);
+}
