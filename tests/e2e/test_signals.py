@@ -249,7 +249,7 @@ def test_ctrl_z_and_fg(lab):
     pty = shell(lab)
     for _ in range(2):
         pty.send('"$NSNTRACE" cat\n')
-        pty.expect("Use ctrl-c to end at any time")
+        pty.expect(r"Use ctrl-c to end at any time\.\r\n\r\n")
         pty.send("one\n")
         pty.expect("one\r\none\r\n")
         for _ in range(2):
