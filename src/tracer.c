@@ -305,7 +305,8 @@ static void bury_keeper(struct tracer *tracer)
 	end_in_time();
 	if (tracer->writing)
 		drain(tracer, &tally);
-	_exit(1);
+	/* Not 1, which is for what has been told. */
+	_exit(2);
 }
 
 /* One message of keeper's. Returns false when there is nothing more to do. */
