@@ -50,9 +50,13 @@ def trace(lab, *argv, options=(), file="trace.pcap", status=0, **popen):
 
 
 def settled(lab):
+    def ended():
+        ours = [one for one in lab.processes() if one.args[0] in (
+            str(lab.nsntrace_path), "[nsntrace-keeper]")]
+        return not ours and "nsn-" not in lab.sh("ip -o link; nft list tables")
+
     # What the kernel removes by itself may go on behind the prompt.
-    wait_for(lambda: "nsn-" not in lab.sh("ip -o link; nft list tables"),
-             what="end of past runs")
+    wait_for(ended, what="end of past runs")
     return lab.state()
 
 
