@@ -164,6 +164,9 @@ static int build_uplink(struct keeper *keeper)
 	uplink->host = keeper->host;
 	uplink->undo = keeper->undo;
 	keeper->netns = proc_netns_open(keeper->tracer.pid);
+	/* tracer has ended meanwhile: it is to say why. */
+	if (keeper->netns == -ENOENT)
+		return keeper_await(keeper, &keeper->ready);
 	if (keeper->netns < 0)
 		return fail(-keeper->netns,
 			    "cannot open the new network namespace");
