@@ -12,6 +12,8 @@ import struct
 import time
 from pathlib import Path
 
+from waiting import wait_for
+
 # A dnsmasq that binds its port as systemd-resolved does: to a device.
 _BIND_TO_DEVICE = r"""
 #define _GNU_SOURCE
@@ -74,6 +76,13 @@ def _bound(pid, protocol, port):
             if fields[1].endswith(f":{port:04X}") and fields[3] == state:
                 return True
     return False
+
+
+def _has_worker(pid):
+    """Whether nginx is complete: its port is there before its other process."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return any(b"worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+               for child in children)
 
 
 class Server:
@@ -197,6 +206,7 @@ class Servers:
         server = self.serve(name, ["nginx", "-p", directory, "-c",
                                    directory / "nginx.conf", "-e", "stderr"],
                             tcp=[port], kind=Http)
+        wait_for(lambda: _has_worker(server.process.pid), what="nginx worker")
         server.port = port
         server.files = files
         return server
