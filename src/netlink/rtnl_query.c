@@ -23,8 +23,8 @@ static int keep_link(const struct nlmsghdr *message, void *context)
 }
 
 /*
- * Look up the interface numbered @index or, if that is 0, called @name, which
- * may be an alternative name of it. Returns 0, or -ENODEV if there is none.
+ * Look up the interface called @name, which may be an alternative name of it,
+ * or, if @name is NULL, numbered @index. Returns 0, or -ENODEV if there is none.
  */
 int rtnl_link_get(struct rtnl *rtnl, uint32_t index, const char *name,
 		  struct link *link)
@@ -32,15 +32,15 @@ int rtnl_link_get(struct rtnl *rtnl, uint32_t index, const char *name,
 	struct nlmsghdr *message;
 
 	/* The kernel would say ERANGE to a name that nothing can have. */
-	if (!index && strlen(name) >= ALTERNATIVE_NAME_SIZE)
+	if (name && strlen(name) >= ALTERNATIVE_NAME_SIZE)
 		return -ENODEV;
 
-	message = index ? netlink_request(&rtnl->nl, RTM_GETLINK, 0,
-					  "look up interface %u", index)
-			: netlink_request(&rtnl->nl, RTM_GETLINK, 0,
-					  "look up interface %s", name);
+	message = name ? netlink_request(&rtnl->nl, RTM_GETLINK, 0,
+					 "look up interface %s", name)
+		       : netlink_request(&rtnl->nl, RTM_GETLINK, 0,
+					 "look up interface %u", index);
 	rtnl_put_link(message, index);
-	if (!index)
+	if (name)
 		mnl_attr_put_strz(message,
 				  strlen(name) < IFNAMSIZ ? IFLA_IFNAME
 							  : IFLA_ALT_IFNAME,
