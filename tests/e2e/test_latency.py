@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the user waits for before the program starts and after it has ended."""
+
+import importlib.util
+import re
+import statistics
+from pathlib import Path
+
+WAITS = ("poll,ppoll,select,pselect6,epoll_wait,epoll_pwait,epoll_pwait2,futex,"
+         "futex_waitv,nanosleep,clock_nanosleep,rt_sigtimedwait,recvmmsg,"
+         "semtimedop,alarm,setitimer,timer_settime,timerfd_settime")
+_BENCH = Path(__file__).resolve().parent.parent.parent / "bench" / "start.py"
+
+
+def lines_of(log):
+    """(pid, what strace tells of it) in order; the pid's column is padded."""
+    return [line.split(None, 1) for line in log.splitlines()]
+
+
+def waits(text):
+    """Whether the call that strace tells of waits for time to pass."""
+    name = re.match(r"(\w+)\(", text)
+    if not name or name[1] not in WAITS.split(","):
+        return False
+    if name[1] in ("poll", "epoll_wait", "epoll_pwait"):
+        arguments = re.sub(r"(\) += .*| <unfinished \.\.\.>)$", "", text)
+        if name[1] == "epoll_pwait":
+            arguments = re.sub(r", [^,]+, \d+$", "", arguments)
+        return int(arguments.rsplit(", ", 1)[1]) > 0
+    if "nanosleep" in name[1] or "time" in name[1] or name[1] == "alarm":
+        return True
+    return bool(re.search(r"\{tv_sec=(?!0, tv_u?n?sec=0\})", text))
+
+
+def waits_after(log, program):
+    """Timed waits between two ends, and how many calls were seen there.
+
+    From the end of `program` to that of the first process; waits that had begun
+    before the former count too.
+    """
+    lines = lines_of(log)
+    first = lines[0][0]
+    pid = next(pid for pid, text in lines
+               if text.startswith(f'execve("{program}"'))
+    begun, found, calls, ended = {}, [], 0, False
+    for who, text in lines:
+        if ended and who == first and text.startswith("+++"):
+            return found, calls
+        if who == pid:
+            if text.startswith("+++"):
+                ended = True
+                found += [call for call in begun.values() if waits(call)]
+        elif text.endswith("<unfinished ...>"):
+            begun[who] = text
+        elif text.startswith("<..."):
+            begun.pop(who, None)
+        if ended and who != pid and re.match(r"\w+\(", text):
+            calls += 1
+            if waits(text):
+                found.append(text)
+    raise AssertionError(f"no end of {program} and then of {first}:\n{log}")
+
+
+def strace(lab, *argv):
+    done = lab.run(["strace", "-f", "-o", "strace.log", "-e",
+                    f"trace=execve,exit_group,{WAITS}", *argv])
+    assert done.returncode == 0, done
+    return (lab.dir / "strace.log").read_text()
+
+
+def test_no_sleep_after_the_end(lab_module):
+    """Nothing of ours sleeps, or waits with a time-out, after the program."""
+    for sleeper in ("sleep .01", "read -t .01 x </dev/ptmx",
+                    "python3 -c 'import select; select.poll().poll(10)'"):
+        found, _ = waits_after(strace(lab_module, "bash", "-c",
+                                      f"/bin/true; {sleeper}; true"), "/bin/true")
+        assert found, f"a wait in {sleeper!r} is not seen"
+    for _ in range(5):
+        found, calls = waits_after(
+            strace(lab_module, lab_module.nsntrace_path, "-q", "/bin/true"),
+            "/bin/true")
+        assert calls > 3 and not found
+
+
+def test_budget(lab_module):
+    """A traced /bin/true is no matter of seconds; the bench tells what it is."""
+    spec = importlib.util.spec_from_file_location("start", _BENCH)
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    rounds = bench.measure(lab_module, 15)
+    print(bench.report(rounds))
+    assert statistics.median(traced - bare for bare, traced in rounds) < 1000
