@@ -42,8 +42,8 @@ def rp_filter(request, two):
 def test_leaves_by_device(two, sinks, rp_filter, v6):
     """All leaves by DEV, also beyond its gateway, and answers come back."""
     before = settled(two)
-    url = f"http://[{INTERNET[1]}]/small" if v6 else f"http://{INTERNET[0]}/small"
-    done = trace(two, "sh", "-c", f"curl -sf -o small {url} && exec"
+    host = f"[{INTERNET[1]}]" if v6 else INTERNET[0]
+    done = trace(two, "sh", "-c", f"curl -sf -o small http://{host}/small && exec"
                  f" {' '.join(map(str, program('send_udp.py')))}"
                  f" {INTERNET[v6]} {SINK} 20", options=["-d", "eth1"])
     assert "on interface eth1.\n" in done.stderr
@@ -109,7 +109,8 @@ ip route replace default via 2001:db8:2::1 dev eth1 metric 2000""")
 BAD = {
     "missing": "",
     "down": "ip link add bad0 type veth peer bad1;"
-            "ip link set bad0 addrgenmode none; ip addr add 10.99.0.1/24 dev bad0",
+            "ip link set bad0 addrgenmode none;"
+            "ip addr add 10.99.0.1/24 dev bad0",
     "no-address": "ip link add bad0 type veth peer bad1;"
                   "ip link set bad0 addrgenmode none;"
                   "ip link set bad1 up; ip link set bad0 up",
