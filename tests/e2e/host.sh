@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Pid 1 of the lab's pretend host, inside its new namespaces. $1 is the directory
-# shared with the test process, $2 the one with the program under test. `cat`
-# lives on a pipe from that process: however the test ends, the host goes too.
+# shared with the test process, $2 the one with the program under test, $3 the
+# one with the tests. `cat` lives on a pipe from that process: however the test
+# ends, the host goes too.
 set -eu
 hostname lab
 mount --bind "$2" "$1/bin"
+mount --bind "$3" /mnt
 mount -t tmpfs -o mode=755 run /run
 mkdir /run/new
 fresh() { # DIRECTORY OPTIONS

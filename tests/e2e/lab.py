@@ -7,7 +7,8 @@
 
 The host has /run, /tmp, /root, /home, /dev, /etc, /proc and /sys of its own: a
 test may write, replace and remove anything there as root. Everything dies with
-the lab, which dies with the test process.
+the lab, which dies with the test process. The directory of the tests is at /mnt
+(HERE), as its own path may be one of those.
 
 On the host (fixture `lab`; `lab_module` lives as long as a test file):
 
@@ -72,6 +73,8 @@ CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _HERE = Path(__file__).resolve().parent
+# The same on the host, which may not see where these sources are.
+HERE = Path("/mnt")
 
 Process = namedtuple("Process", "pid inner ppid state args")
 
@@ -143,7 +146,7 @@ class Lab:
             ["unshare", "--net", "--mount", "--pid", "--uts", "--ipc", "--fork",
              "--kill-child", "--mount-proc", "--propagation", "private",
              "sh", str(_HERE / "host.sh"), str(self.base),
-             str(self.program.parent)],
+             str(self.program.parent), str(_HERE)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
             preexec_fn=self._join_cgroup, start_new_session=True)
         if self._holder.stdout.readline() != b"ready\n":
@@ -354,7 +357,7 @@ route add default via {v6}:1 dev {name} {metric}
         state = {"processes": "".join(
             f"{one.inner} {' '.join(one.args)}\n" for one in self.processes()
             if not (one.state == "Z" and one.ppid == os.getpid()))}
-        text = self.run(["sh", "-eu", _HERE / "state.sh", self.cgroup or ""],
+        text = self.run(["sh", "-eu", HERE / "state.sh", self.cgroup or ""],
                         check=True).stdout
         for part in text.split("== ")[1:]:
             name, _, content = part.partition("\n")

@@ -16,9 +16,10 @@ import os
 import signal
 from pathlib import Path
 
+from lab import HERE
 from waiting import wait_for
 
-_PROGRAMS = Path(__file__).resolve().parent / "programs"
+_PROGRAMS = HERE / "programs"
 
 
 def program(name):

@@ -11,16 +11,15 @@ import os
 import re
 import shutil
 import signal
-from pathlib import Path
 
 import pytest
 
 from captures import capinfos, fields, tcpdump_reads, tshark
+from lab import HERE
 from tracing import program, trace
 from waiting import wait_for
 
 SINK, LOADED = 7000, 7001
-HERE = Path(__file__).resolve().parent
 
 
 class Busy:

@@ -13,13 +13,13 @@ capinfos, and no counter may have complained.
 
 import re
 from collections import namedtuple
-from pathlib import Path
 
 from captures import packets
+from lab import HERE
 from waiting import wait_for
 
 PYTHON = "/usr/bin/python3"
-_PROGRAMS = Path(__file__).resolve().parent / "programs"
+_PROGRAMS = HERE / "programs"
 
 Trace = namedtuple("Trace", "path packets stdout stderr addresses")
 
