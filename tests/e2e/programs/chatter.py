@@ -35,6 +35,8 @@ while True:
         try:
             chat(index, name)
             print(name, flush=True)
+        except PermissionError:
+            print(name, flush=True)  # a firewall's answer: it was on its way
         except OSError as error:
             if error.errno not in NO_WAY:
                 raise
