@@ -19,8 +19,8 @@ enum message_type {
 	MESSAGE_GO,	   /* front to keeper: release it */
 	MESSAGE_FILE,	   /* keeper to tracer: where the trace goes */
 	MESSAGE_WRITING,   /* tracer to keeper: so it is, and packets flow */
+	MESSAGE_REPORT,	   /* the held program to keeper */
 	MESSAGE_SIGNAL,	   /* front to keeper: for the program */
-	MESSAGE_STOPPED,   /* keeper to front: the program is stopped */
 	MESSAGE_ENDED,	   /* keeper to front: the program has ended */
 	MESSAGE_CUT,	   /* front to keeper to tracer: wait no longer */
 	MESSAGE_STOP,	   /* keeper to tracer: the program has ended */
@@ -29,11 +29,25 @@ enum message_type {
 	MESSAGE_FINISHED,  /* keeper to front: the host is as it was */
 };
 
-#define LINE_TEXT_SIZE 1024
+#define LINE_TEXT_SIZE	  1024
+#define OUTFILE_TEXT_SIZE 512
 
 struct message_line {
 	enum log_level level;
 	char text[LINE_TEXT_SIZE];
+};
+
+/* Which step of becoming the program failed. */
+enum program_step {
+	PROGRAM_PREPARED, /* none: it waits to be released */
+	PROGRAM_SETUP,	  /* and has been reported */
+	PROGRAM_RIGHTS,
+	PROGRAM_EXEC,
+};
+
+struct message_report {
+	enum program_step step;
+	int err;
 };
 
 struct message_stop {
@@ -62,6 +76,7 @@ struct message_finished {
 	bool executed;	/* the program ran; @wstatus is its own */
 	int exec_error; /* else the errno of exec, if it came to that */
 	int wstatus;
+	char outfile[OUTFILE_TEXT_SIZE]; /* patterns replaced */
 	uint32_t left; /* processes still running in the namespace */
 	bool counted;  /* tracer has lived to tell @tally */
 	struct tally tally;
@@ -75,6 +90,7 @@ struct message {
 		struct message_line line;
 		struct run run;
 		int signo;
+		struct message_report report;
 		struct message_stop stop;
 		struct tally tally;
 		struct message_finished finished;

@@ -9,8 +9,8 @@
 
 #include <errno.h>
 #include <pcap/pcap.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -22,7 +22,26 @@
 /* Linux takes no longer socket filters (BPF_MAXINSNS). */
 #define INSTRUCTIONS_MAX 4096
 
-/* In the child: compile, send one datagram of each kind, and end. */
+/* The child's one datagram: whether it could, and instructions or the reason.
+ */
+struct answer {
+	bool compiled;
+	char text[INSTRUCTIONS_MAX * sizeof(struct bpf_insn) + 1];
+};
+
+#define ANSWER_HEAD offsetof(struct answer, text)
+
+static void answer(int fd, bool compiled, const void *text, size_t size)
+{
+	struct answer *message = xcalloc(1, sizeof(*message));
+
+	message->compiled = compiled;
+	memcpy(message->text, text, size);
+	send(fd, message, ANSWER_HEAD + size, MSG_NOSIGNAL);
+	_exit(0);
+}
+
+/* In the child: compile, answer, and end. */
 static void compile(const char *expression, uint32_t snaplen,
 		    const struct identity *as, int fd)
 {
@@ -38,37 +57,34 @@ static void compile(const char *expression, uint32_t snaplen,
 	if (pcap_compile(dead, &program, expression, 1, PCAP_NETMASK_UNKNOWN) <
 	    0) {
 		reason = pcap_geterr(dead);
-		send(fd, reason, strlen(reason), MSG_NOSIGNAL);
-		_exit(2);
+		answer(fd, false, reason, strlen(reason));
 	}
 	if (program.bf_len > INSTRUCTIONS_MAX) {
 		reason = "it has more instructions than the kernel takes";
-		send(fd, reason, strlen(reason), MSG_NOSIGNAL);
-		_exit(2);
+		answer(fd, false, reason, strlen(reason));
 	}
-	send(fd, program.bf_insns, program.bf_len * sizeof(struct bpf_insn),
-	     MSG_NOSIGNAL);
-	_exit(0);
+	answer(fd, true, program.bf_insns,
+	       program.bf_len * sizeof(struct bpf_insn));
 }
 
 static int receive(int fd, pid_t child, const char *expression,
 		   void **instructions, unsigned *count)
 {
-	const size_t room = INSTRUCTIONS_MAX * sizeof(struct bpf_insn);
-	autofree char *answer = xcalloc(1, room + 1);
-	ssize_t size = recv(fd, answer, room, 0);
-	int status = 0;
+	autofree struct answer *message = xcalloc(1, sizeof(*message));
+	ssize_t size = recv(fd, message, sizeof(*message) - 1, 0);
 
-	waitpid(child, &status, 0);
-	if (size <= 0 || !WIFEXITED(status) || WEXITSTATUS(status) == 1)
+	waitpid(child, NULL, 0);
+	/* It died, and has said why if it could. */
+	if (size < (ssize_t)ANSWER_HEAD)
 		return refuse("cannot compile filter '%s'", expression);
-	if (WEXITSTATUS(status) != 0)
+	if (!message->compiled)
 		return refuse("cannot compile filter '%s': %s", expression,
-			      answer);
+			      message->text);
 
+	size -= (ssize_t)ANSWER_HEAD;
 	*count = (unsigned)((size_t)size / sizeof(struct bpf_insn));
-	*instructions = answer;
-	answer = NULL;
+	*instructions = xcalloc(1, (size_t)size);
+	memcpy(*instructions, message->text, (size_t)size);
 
 	return 0;
 }

@@ -33,6 +33,7 @@ struct front {
 	int channel;
 	int signals;
 	int cgroup_kill;  /* to end the program if keeper dies; or -1 */
+	sigset_t ignored; /* as the user's shell has it */
 	pid_t foreground; /* our group, if it had the terminal; else 0 */
 	bool running;	  /* the program was released */
 	bool ended;	  /* and has ended */
@@ -60,40 +61,46 @@ static bool is_passed_on(int signo)
 	       signo == SIGWINCH || signo == SIGCONT;
 }
 
-static void pass_on(struct front *front, int signo)
+/*
+ * Whether the program need not be told: keeper continued us with it, or it
+ * signalled its own group, where we are, too.
+ */
+static bool is_from_inside(const struct front *front,
+			   const struct signalfd_siginfo *info)
 {
-	channel_send(front->channel, MESSAGE_SIGNAL, &signo, sizeof(signo),
-		     NULL, 0);
+	return proc_descends_from((pid_t)info->ssi_pid, front->keeper);
+}
+
+/* For keeper this is as if we had died. */
+static void abort_run(struct front *front, int signo)
+{
+	front->aborted = signo;
+	shutdown(front->channel, SHUT_WR);
 }
 
 /*
  * What the terminal sends reaches the program by itself, as it is in the same
  * process group. Before the program runs a signal ends the run, and after it
- * the waiting.
+ * the waiting, unless the user's shell has us ignore it (nohup).
  */
 static void hear_signal(struct front *front,
 			const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
+	bool ends =
+		ends_a_program(signo) && !sigismember(&front->ignored, signo);
 
-	if ((pid_t)info->ssi_pid == front->keeper && was_sent(info))
-		return;
-	if (!front->running) {
-		if (ends_a_program(signo) && !front->aborted) {
-			front->aborted = signo;
-			/* For keeper this is as if we had died. */
-			shutdown(front->channel, SHUT_WR);
-		}
-		return;
-	}
 	if (front->ended) {
-		if (ends_a_program(signo))
+		if (ends)
 			channel_tell(front->channel, MESSAGE_CUT);
-		/* With --wait others of the program may still run. */
-		return;
+	} else if (!front->running) {
+		if (ends && !front->aborted)
+			abort_run(front, signo);
+	} else if (was_sent(info) && is_passed_on(signo) &&
+		   !is_from_inside(front, info)) {
+		channel_send(front->channel, MESSAGE_SIGNAL, &signo,
+			     sizeof(signo), NULL, 0);
 	}
-	if (was_sent(info) && is_passed_on(signo))
-		pass_on(front, signo);
 }
 
 static void hear_signals(struct front *front)
@@ -104,17 +111,6 @@ static void hear_signals(struct front *front)
 		hear_signal(front, &info);
 }
 
-/*
- * The program is stopped: so are we, for the shell's job control. Continued
- * by the shell or by keeper, the program gets it too: it may be in a group of
- * its own by now.
- */
-static void stop_too(struct front *front)
-{
-	kill(getpid(), SIGSTOP);
-	pass_on(front, SIGCONT);
-}
-
 static void start(struct front *front, const struct message *message)
 {
 	if (message->fd_count)
@@ -122,6 +118,15 @@ static void start(struct front *front, const struct message *message)
 	report_start(front->plan, &message->body.run);
 	front->running = true;
 	channel_tell(front->channel, MESSAGE_GO);
+}
+
+/* What ended the program is not meant for what comes after it. */
+static void forget_signals(struct front *front)
+{
+	struct signalfd_siginfo info;
+
+	while (read(front->signals, &info, sizeof(info)) == sizeof(info))
+		continue;
 }
 
 static void hear_keeper(struct front *front)
@@ -141,11 +146,9 @@ static void hear_keeper(struct front *front)
 		if (!front->aborted)
 			start(front, &message);
 		break;
-	case MESSAGE_STOPPED:
-		stop_too(front);
-		break;
 	case MESSAGE_ENDED:
 		front->ended = true;
+		forget_signals(front);
 		break;
 	case MESSAGE_FINISHED:
 		front->result = message.body.finished;
@@ -234,10 +237,10 @@ static int conclude(struct front *front)
 {
 	const struct message_finished *result = &front->result;
 
+	if (front->lost && front->cgroup_kill >= 0)
+		cgroup_kill(front->cgroup_kill);
 	take_terminal_back(front);
 	if (front->lost) {
-		if (front->cgroup_kill >= 0)
-			cgroup_kill(front->cgroup_kill);
 		if (front->aborted)
 			return die_of(front->aborted);
 		refuse("the keeper process has died");
@@ -264,11 +267,16 @@ static int conclude(struct front *front)
 /* What the shell gave us and the program is to have. */
 static int take_heritage(struct front *front)
 {
-	struct sigaction child;
+	struct sigaction action;
 
 	sigprocmask(SIG_SETMASK, NULL, &front->heritage.mask);
-	sigaction(SIGCHLD, NULL, &child);
-	front->heritage.ignores_child = child.sa_handler == SIG_IGN;
+	sigemptyset(&front->ignored);
+	for (int signo = 1; signo < SIGRTMIN; signo++) {
+		if (sigaction(signo, NULL, &action) == 0 &&
+		    action.sa_handler == SIG_IGN)
+			sigaddset(&front->ignored, signo);
+	}
+	front->heritage.ignores_child = sigismember(&front->ignored, SIGCHLD);
 	/* Ignored, no child of ours could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
 	front->foreground = foreground_group();

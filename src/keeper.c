@@ -16,12 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cgroup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -44,18 +46,14 @@
 #define SAVE_MS 500
 
 /*
- * What no child of ours may keep: the ways to front and to the program's end,
- * the user's descriptors. tracer is given cgroup.kill again with its file.
+ * A child of ours keeps what it needs and nothing else: not the way to front,
+ * which would hide our death; no lock, which would outlive us; none of the
+ * user's descriptors.
  */
-static void detach_child(struct keeper *keeper)
+static void detach_child(int *keep, size_t count)
 {
-	fd_close(&keeper->front.channel);
-	fd_close(&keeper->front_pidfd);
-	fd_close(&keeper->signals);
-	cgroup_close(&keeper->cgroup);
-	undo_leave(keeper->undo);
 	fd_leave_standard_streams();
-	fd_close_inherited();
+	fd_close_others(keep, count);
 	/* Out of the user's job: it may outlive front for a moment. */
 	setpgid(0, 0);
 	if (chdir("/") < 0)
@@ -73,9 +71,7 @@ static int start_relay(struct keeper *keeper)
 		return ret;
 	keeper->relay.pid = proc_fork(&pidfd);
 	if (!keeper->relay.pid) {
-		close(pair[0]);
-		detach_child(keeper);
-		rtnl_close(keeper->host);
+		detach_child(&pair[1], 1);
 		relay_main(plan->services, plan->service_count,
 			   &plan->facts->invoker, pair[1]);
 	}
@@ -98,8 +94,10 @@ static int start_tracer(struct keeper *keeper)
 		return ret;
 	keeper->tracer.pid = proc_fork(&pidfd);
 	if (!keeper->tracer.pid) {
-		close(pair[0]);
-		detach_child(keeper);
+		int keep[] = { pair[1], rtnl_fd(keeper->host),
+			       keeper->relay.channel };
+
+		detach_child(keep, keeper->relay.channel < 0 ? 2 : 3);
 		tracer_main(keeper->plan, pair[1], keeper->host,
 			    keeper->relay.channel);
 	}
@@ -119,12 +117,16 @@ static int start_tracer(struct keeper *keeper)
 static int make_cgroup(struct keeper *keeper)
 {
 	const char *parent = keeper->plan->facts->cgroup;
+	unsigned unique;
 	autofree char *path = NULL;
 	int ret;
 
 	if (!parent)
 		return 0;
-	path = xasprintf("%s/nsntrace-%d", parent, (int)getpid());
+	/* A number of ours may be another's too, in another container. */
+	if (getrandom(&unique, sizeof(unique), 0) < 0)
+		return fail(errno, "cannot get a random number");
+	path = xasprintf("%s/nsntrace-%d-%08x", parent, (int)getpid(), unique);
 	ret = undo_cgroup(keeper->undo, path);
 	if (ret < 0)
 		return ret;
@@ -163,13 +165,6 @@ static int build_uplink(struct keeper *keeper)
 		return -1;
 	uplink->host = keeper->host;
 	uplink->undo = keeper->undo;
-	keeper->netns = proc_netns_open(keeper->tracer.pid);
-	/* tracer has ended meanwhile: it is to say why. */
-	if (keeper->netns == -ENOENT)
-		return keeper_await(keeper, &keeper->ready);
-	if (keeper->netns < 0)
-		return fail(-keeper->netns,
-			    "cannot open the new network namespace");
 	keeper->uplink_up = true;
 	ret = uplink->ops->host(uplink);
 	if (ret < 0)
@@ -190,46 +185,34 @@ static int hold_program(struct keeper *keeper)
 		if (keeper->watch < 0)
 			return keeper->watch;
 	}
-	ret = program_hold(plan, keeper->heritage, keeper->cgroup.dir,
+	ret = program_hold(plan, keeper->heritage, &keeper->cgroup,
 			   keeper->netns, &keeper->program);
 	if (ret < 0)
 		return ret;
-	if (keeper_await(keeper, &keeper->prepared) < 0)
-		return -1;
-	if (mounts_needed(&plan->mounts)) {
-		char path[64];
 
-		snprintf(path, sizeof(path), "/proc/%d/ns/mnt",
-			 (int)keeper->program.pid);
-		keeper->mount_ns = open(path, O_RDONLY | O_CLOEXEC);
-		if (keeper->mount_ns < 0)
-			return fail(errno, "cannot open %s", path);
-	}
-
-	return 0;
+	return keeper_await(keeper, &keeper->prepared);
 }
 
 /* Open the trace's file; a FIFO may have to wait for its reader. */
 static int open_file(struct keeper *keeper)
 {
 	const struct plan *plan = keeper->plan;
-	autofree char *path = NULL;
 	int fd;
 
 	if (plan->to_stdout) {
 		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 		return fd < 0 ? fail(errno, "cannot use standard output") : fd;
 	}
-	path = plan_outfile(plan, keeper->program.pid, time(NULL));
-	fd = outfile_open(path, &plan->facts->invoker);
+	keeper->outfile = plan_outfile(plan, keeper->program.pid, time(NULL));
+	fd = outfile_open(keeper->outfile, &plan->facts->invoker);
 	if (fd == -ENXIO)
-		note("Waiting for somebody to read '%s'.", path);
-	while (fd == -ENXIO && !keeper->broken) {
+		note("Waiting for somebody to read '%s'.", keeper->outfile);
+	while (fd == -ENXIO && !keeper->broken && !keeper->ended) {
 		keeper_turn(keeper, FIFO_LOOK_MS);
-		fd = outfile_open(path, &plan->facts->invoker);
+		fd = outfile_open(keeper->outfile, &plan->facts->invoker);
 	}
 	if (fd >= 0)
-		debug("writing to %s", path);
+		debug("writing to %s", keeper->outfile);
 
 	return fd;
 }
@@ -289,17 +272,29 @@ static int set_up(struct keeper *keeper)
 	if (keeper_await(keeper, &keeper->released) < 0)
 		return -1;
 	debug("releasing the program");
+	program_release(&keeper->program);
 
-	return program_release(&keeper->program);
+	return 0;
 }
 
 /* Processes of the program's that still run. */
 static unsigned count_left(const struct keeper *keeper)
 {
-	if (keeper->cgroup.dir >= 0)
-		return (unsigned)cgroup_pids(&keeper->cgroup, NULL, 0);
+	unsigned ours = (keeper->tracer.pid > 0 ? 1 : 0) +
+			(keeper->relay.pid > 0 ? 1 : 0);
+	unsigned left = 0;
+
 	if (keeper->netns < 0 || !keeper->program.pid)
 		return 0;
+	if (keeper->cgroup.dir >= 0)
+		left = (unsigned)cgroup_pids(&keeper->cgroup, NULL, 0);
+	/*
+	 * One may have left the cgroup (a login does). It is our child then, or
+	 * a child's: only if there is one, it is worth to look at all
+	 * processes.
+	 */
+	if (left || proc_children() <= ours)
+		return left;
 
 	return proc_each_in_netns(proc_netns_inode(keeper->netns),
 				  keeper->tracer.pid, NULL);
@@ -324,37 +319,32 @@ static void kill_all(struct keeper *keeper)
 	if (keeper->cgroup.kill >= 0) {
 		cgroup_kill(keeper->cgroup.kill);
 		cgroup_wait_empty(&keeper->cgroup, KILL_WAIT_MS);
-	} else {
-		proc_signal(keeper->program.pidfd, SIGKILL);
-		proc_kill_netns(proc_netns_inode(keeper->netns),
-				keeper->tracer.pid);
 	}
+	/* Where there is no cgroup, and who has left it. */
+	proc_signal(keeper->program.pidfd, SIGKILL);
+	proc_kill_netns(proc_netns_inode(keeper->netns), keeper->tracer.pid);
 	keeper_reap(keeper);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /*
- * The run is broken off: whoever reads the trace may have stopped reading, and
- * the host cannot wait for that.
+ * The run is broken off, or the user does not want to wait: whoever reads the
+ * trace may have stopped reading, and the host cannot wait for that.
  */
 static void save_in_time(struct keeper *keeper)
 {
-	const int64_t end = now_ms() + SAVE_MS;
+	const int64_t end = clock_monotonic_ms() + SAVE_MS;
 	int64_t left = SAVE_MS;
 
 	while (!keeper->done && !keeper->tracer.gone) {
-		if (left <= 0 && keeper->tracer.pid > 0)
+		if (left <= 0 && keeper->tracer.pid > 0) {
+			if (!keeper->broken)
+				refuse("the end of the trace is lost: it could "
+				       "not be written in time");
+			keeper_break_off(keeper);
 			kill(keeper->tracer.pid, SIGKILL);
+		}
 		keeper_turn(keeper, left > 0 ? (int)left : -1);
-		left = end - now_ms();
+		left = end - clock_monotonic_ms();
 	}
 }
 
@@ -371,15 +361,16 @@ static void drain(struct keeper *keeper)
 		stop.linger_ms = 0;
 	channel_send(keeper->tracer.channel, MESSAGE_STOP, &stop, sizeof(stop),
 		     NULL, 0);
-	while (!keeper->done && !keeper->tracer.gone && !keeper->broken)
+	while (!keeper->done && !keeper->tracer.gone && !keeper->broken &&
+	       !keeper->cut)
 		keeper_turn(keeper, -1);
 	save_in_time(keeper);
 }
 
 static void tell_front(struct keeper *keeper, unsigned left)
 {
-	const struct message_finished finished = {
-		.failed = keeper->broken,
+	struct message_finished finished = {
+		.failed = keeper->broken || (keeper->ready && !keeper->done),
 		.executed = keeper->executed && keeper->ended,
 		.exec_error = keeper->exec_error,
 		.wstatus = keeper->wstatus,
@@ -388,6 +379,9 @@ static void tell_front(struct keeper *keeper, unsigned left)
 		.tally = keeper->tally,
 	};
 
+	if (keeper->outfile)
+		snprintf(finished.outfile, sizeof(finished.outfile), "%s",
+			 keeper->outfile);
 	channel_send(keeper->front.channel, MESSAGE_FINISHED, &finished,
 		     sizeof(finished), NULL, 0);
 }

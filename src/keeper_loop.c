@@ -26,8 +26,11 @@ void keeper_break_off(struct keeper *keeper)
 
 static void hear_line(struct keeper *keeper, const struct message *message)
 {
-	channel_send(keeper->front.channel, MESSAGE_LINE, &message->body.line,
-		     sizeof(message->body.line), NULL, 0);
+	struct message_line line = message->body.line;
+
+	line.text[sizeof(line.text) - 1] = '\0';
+	channel_send(keeper->front.channel, MESSAGE_LINE, &line, sizeof(line),
+		     NULL, 0);
 }
 
 static void hear_front(struct keeper *keeper, const struct message *message)
@@ -57,7 +60,11 @@ static void hear_tracer(struct keeper *keeper, const struct message *message)
 		hear_line(keeper, message);
 		break;
 	case MESSAGE_BUILT:
+		/* Once, while it is as trusted as we are. */
+		if (keeper->built || message->fd_count != 1)
+			break;
 		keeper->uplink.run = message->body.run;
+		keeper->netns = message->fds[0];
 		keeper->built = true;
 		break;
 	case MESSAGE_READY:
@@ -126,41 +133,48 @@ static void hear(struct keeper *keeper, struct peer *peer,
 static void hear_program(struct keeper *keeper)
 {
 	const char *name = keeper->plan->options->argv[0];
-	struct program_report report = { 0 };
-	int ret = program_read_report(&keeper->program, &report);
+	const struct message_report *report;
+	struct message message;
 
-	if (ret <= 0) {
-		keeper->executed = !keeper->exec_error && !keeper->broken;
+	/* It has become the program, or died, which its wait status tells. */
+	if (channel_receive(keeper->program.door, &message) <= 0) {
+		keeper->executed = keeper->released && !keeper->exec_error;
 		fd_close(&keeper->program.door);
 		return;
 	}
-	switch (report.step) {
+	report = &message.body.report;
+	switch (report->step) {
 	case PROGRAM_PREPARED:
+		if (message.fd_count == 1)
+			keeper->mount_ns = message.fds[0];
 		keeper->prepared = true;
 		return;
 	case PROGRAM_SETUP:
 		keeper_break_off(keeper);
 		return;
 	case PROGRAM_RIGHTS:
-		fail(report.err, "cannot run '%s' as user %u", name,
+		fail(report->err, "cannot run '%s' as user %u", name,
 		     keeper->plan->facts->user.uid);
 		keeper_break_off(keeper);
 		return;
 	case PROGRAM_EXEC:
-		fail(report.err, "cannot execute '%s'", name);
-		keeper->exec_error = report.err;
+		fail(report->err, "cannot execute '%s'", name);
+		keeper->exec_error = report->err;
 		return;
 	}
 }
 
 static void watch_program(struct keeper *keeper, int wstatus)
 {
+	/*
+	 * front does the same, for the shell's job control. Both come from
+	 * here, as signals, so that they cannot overtake one another.
+	 */
 	if (WIFSTOPPED(wstatus)) {
-		channel_tell(keeper->front.channel, MESSAGE_STOPPED);
+		proc_signal(keeper->front_pidfd, SIGSTOP);
 		return;
 	}
 	if (WIFCONTINUED(wstatus)) {
-		/* Somebody else did it: front stopped, and cannot hear. */
 		proc_signal(keeper->front_pidfd, SIGCONT);
 		return;
 	}

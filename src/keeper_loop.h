@@ -52,6 +52,7 @@ struct keeper {
 	bool done;
 	bool broken; /* the run cannot go on; why has been said */
 	int exec_error;
+	char *outfile; /* its name, once the program's number is known */
 	int wstatus;
 	struct tally tally;
 };

@@ -51,7 +51,8 @@ static bool is_trap(const char *path, const struct stat *status, uid_t uid)
 	return true;
 }
 
-static int open_existing(const char *path, uid_t uid)
+/* @follow: a last symbolic link may be followed, if it is no trap. */
+static int open_existing(const char *path, uid_t uid, bool follow)
 {
 	struct stat status;
 	autoclose int fd = open(path, OPEN_FLAGS | O_NOFOLLOW);
@@ -59,7 +60,7 @@ static int open_existing(const char *path, uid_t uid)
 	if (fd < 0 && errno == ELOOP) {
 		if (lstat(path, &status) < 0)
 			return -errno;
-		if (is_trap(path, &status, uid))
+		if (!follow || is_trap(path, &status, uid))
 			return -ELOOP;
 		fd = open(path, OPEN_FLAGS);
 		return fd < 0 ? -errno : take_fd(&fd);
@@ -85,12 +86,12 @@ static int create(const char *path)
 }
 
 /* Use what is there, or make it; somebody may do the same beside us. */
-static int open_or_create(const char *path, uid_t uid)
+static int open_or_create(const char *path, uid_t uid, bool follow)
 {
 	int fd = -ENOENT;
 
 	for (int attempt = 0; attempt < 10; attempt++) {
-		fd = open_existing(path, uid);
+		fd = open_existing(path, uid, follow);
 		if (fd != -ENOENT)
 			return fd;
 		fd = create(path);
@@ -101,10 +102,10 @@ static int open_or_create(const char *path, uid_t uid)
 	return fd;
 }
 
-/* With root's own rights, but never onto another's file. */
+/* With root's own rights, but never onto another's file, nor by his link. */
 static int open_as_root(const char *path)
 {
-	autoclose int fd = open_or_create(path, 0);
+	autoclose int fd = open_or_create(path, 0, false);
 	struct stat status;
 
 	if (fd < 0)
@@ -122,13 +123,13 @@ static int open_for(const char *path, const struct identity *user)
 
 	if (ret < 0)
 		return ret;
-	fd = open_or_create(path, user->uid);
+	fd = open_or_create(path, user->uid, true);
 	ret = rights_return_files();
 	if (ret < 0) {
 		fd_close(&fd);
 		return ret;
 	}
-	if ((fd == -EACCES || fd == -EPERM) && user->uid != 0)
+	if ((fd == -EACCES || fd == -EPERM) && user->uid != 0 && getuid() == 0)
 		fd = open_as_root(path);
 
 	return fd;
@@ -145,7 +146,8 @@ int outfile_open(const char *path, const struct identity *user)
 	autoclose int fd = open_for(path, user);
 	struct stat status;
 
-	if (fd == -ENXIO)
+	if (fd == -ENXIO && stat(path, &status) == 0 &&
+	    S_ISFIFO(status.st_mode))
 		return take_fd(&fd);
 	if (fd < 0)
 		return fail(-fd, "cannot write to '%s'", path);

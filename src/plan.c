@@ -120,6 +120,7 @@ static int plan_uplink(struct plan *plan)
 	plan->mtu = facts->device.mtu;
 	plan->ip4 = facts->ip4_way;
 	plan->ip6 = plan_has_ip6(plan);
+	plan->ip6_links = facts->ip6_kernel && plan->mtu >= IP6_MIN_MTU;
 	ip_parse("169.254.1.1", &plan->gateway4);
 	ip_parse("fe80::1", &plan->gateway6);
 	if (plan->ip4 || plan->ip6)

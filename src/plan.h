@@ -16,7 +16,7 @@
 
 /* Inside, the interfaces have the same names and numbers in every run. */
 #define PLAN_INSIDE_NAME  "eth0"
-#define PLAN_INSIDE_INDEX 2
+#define PLAN_INSIDE_INDEX 1000 /* a namespace may be born with tunl0, sit0 */
 #define PLAN_LO_INDEX	  1
 
 #define PLAN_POOLS  5
@@ -43,6 +43,7 @@ struct plan {
 	enum engine engine;
 	bool ip4;
 	bool ip6;
+	bool ip6_links;	      /* a link of ours has IPv6, wanted or not */
 	char ip6_reason[128]; /* why there is none, or "" */
 	uint32_t mtu;
 	uint32_t first;	    /* number that is tried first */

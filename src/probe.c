@@ -317,7 +317,8 @@ static void probe_kernel(struct facts *facts)
 	const char *device = facts->device.name;
 	char name[80];
 
-	facts->ip6 = access("/proc/net/if_inet6", F_OK) == 0 &&
+	facts->ip6_kernel = access("/proc/net/if_inet6", F_OK) == 0;
+	facts->ip6 = facts->ip6_kernel &&
 		     !sysctl_is("net/ipv6/conf/all/disable_ipv6", "1");
 	facts->ip6_forwards = sysctl_is("net/ipv6/conf/all/forwarding", "1");
 	facts->ip6_force = sysctl_exists("net/ipv6/conf/all/force_forwarding");

@@ -43,6 +43,7 @@ struct facts {
 	struct egress egress[EGRESS_MAX];
 	size_t egress_count;
 
+	bool ip6_kernel;       /* the kernel has IPv6 */
 	bool ip6;	       /* the kernel has it, and it is not off */
 	bool ip6_forwards;     /* the host is an IPv6 router already */
 	bool ip6_force;	       /* force_forwarding exists (6.17) */

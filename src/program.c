@@ -7,10 +7,11 @@
 #include "program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -20,16 +21,18 @@
 #include "channel.h"
 #include "mounts.h"
 
-static void report(int door, enum program_step step, int err)
+/* Say how far it came; @mount_ns, if not -1, goes along. */
+static void report(int door, enum program_step step, int err, int mount_ns)
 {
-	const struct program_report message = { .step = step, .err = err };
+	const struct message_report message = { .step = step, .err = err };
 
-	send(door, &message, sizeof(message), MSG_NOSIGNAL);
+	channel_send(door, MESSAGE_REPORT, &message, sizeof(message), &mount_ns,
+		     mount_ns < 0 ? 0 : 1);
 }
 
 static void give_up(int door, enum program_step step, int err)
 {
-	report(door, step, err);
+	report(door, step, err, -1);
 	_exit(125);
 }
 
@@ -50,16 +53,26 @@ static void set_environment(const struct identity *user)
 	setenv("SHELL", user->shell, 1);
 }
 
-/* Whether the namespaces could be entered; failures are reported. */
-static bool enter(const struct plan *plan, int netns_fd)
+/*
+ * Enter the namespaces. @mount_ns becomes a descriptor of the program's own
+ * mount namespace, for keeper; or stays -1 if there is none. Failures are
+ * reported.
+ */
+static bool enter(const struct plan *plan, int netns_fd, int *mount_ns)
 {
 	if (setns(netns_fd, CLONE_NEWNET) < 0) {
 		fail(errno, "cannot enter the network namespace");
 		return false;
 	}
+	if (!mounts_needed(&plan->mounts))
+		return true;
+	if (mounts_enter(&plan->mounts) < 0)
+		return false;
+	*mount_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (*mount_ns < 0)
+		fail(errno, "cannot open the program's mount namespace");
 
-	return !mounts_needed(&plan->mounts) ||
-	       mounts_enter(&plan->mounts) == 0;
+	return *mount_ns >= 0;
 }
 
 /*
@@ -73,23 +86,24 @@ static void become_program(const struct plan *plan,
 			   pid_t keeper, int door)
 {
 	char **argv = plan->options->argv;
-	char released;
+	struct message released;
+	int mount_ns = -1;
+	int ret;
 
-	if (!enter(plan, netns_fd))
+	if (!enter(plan, netns_fd, &mount_ns))
 		give_up(door, PROGRAM_SETUP, 0);
 	/* Nothing but the capture may be on standard output. */
 	if (plan->to_stdout && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
 		give_up(door, PROGRAM_RIGHTS, errno);
 	if (plan->options->user)
 		set_environment(&plan->facts->user);
-	int ret = rights_become(&plan->facts->user);
-
+	ret = rights_become(&plan->facts->user);
 	if (ret < 0)
 		give_up(door, PROGRAM_RIGHTS, -ret);
 	proc_die_with_parent(keeper);
 
-	report(door, PROGRAM_PREPARED, 0);
-	if (recv(door, &released, 1, 0) != 1)
+	report(door, PROGRAM_PREPARED, 0, mount_ns);
+	if (channel_receive(door, &released) <= 0)
 		_exit(125);
 
 	if (heritage->ignores_child)
@@ -99,13 +113,30 @@ static void become_program(const struct plan *plan,
 	give_up(door, PROGRAM_EXEC, errno);
 }
 
+/* In the cgroup if that works, which some kinds of cgroup do not let. */
+static pid_t fork_program(struct cgroup *cgroup, int *pidfd)
+{
+	pid_t pid;
+
+	if (cgroup->dir >= 0) {
+		pid = proc_fork_into_cgroup(cgroup->dir, pidfd);
+		if (pid >= 0)
+			return pid;
+		debug("cannot use cgroup %s: %s", cgroup->path,
+		      strerror((int)-pid));
+		cgroup_close(cgroup);
+	}
+
+	return proc_fork(pidfd);
+}
+
 /*
  * Make the program's process and hold it. The caller owns @program, and ends
- * the process by ending itself if it comes to that. @cgroup_fd is -1 where
- * there is no cgroup. Returns 0, or a negative errno already reported.
+ * the process by ending itself if it comes to that. A @cgroup that cannot be
+ * used is closed. Returns 0, or a negative errno already reported.
  */
 int program_hold(const struct plan *plan, const struct heritage *heritage,
-		 int cgroup_fd, int netns_fd, struct program *program)
+		 struct cgroup *cgroup, int netns_fd, struct program *program)
 {
 	pid_t keeper = getpid();
 	int pair[2];
@@ -115,9 +146,7 @@ int program_hold(const struct plan *plan, const struct heritage *heritage,
 		return ret;
 	program->door = pair[0];
 
-	program->pid = cgroup_fd < 0 ? proc_fork(&program->pidfd)
-				     : proc_fork_into_cgroup(cgroup_fd,
-							     &program->pidfd);
+	program->pid = fork_program(cgroup, &program->pidfd);
 	if (!program->pid) {
 		close(pair[0]);
 		become_program(plan, heritage, netns_fd, keeper, pair[1]);
@@ -130,27 +159,10 @@ int program_hold(const struct plan *plan, const struct heritage *heritage,
 	return 0;
 }
 
-/* Open the door. Returns 0 or -errno. */
-int program_release(struct program *program)
+/* Open the door. If nobody waits behind it, its wait status tells why. */
+void program_release(struct program *program)
 {
-	if (send(program->door, "", 1, MSG_NOSIGNAL) < 0)
-		return -errno;
-
-	return 0;
-}
-
-/*
- * Read what the held process has to say. Returns 1 with a @report, 0 when it
- * has become the program (or died, which its wait status tells), or -errno.
- */
-int program_read_report(struct program *program, struct program_report *report_)
-{
-	ssize_t size = recv(program->door, report_, sizeof(*report_), 0);
-
-	if (size == sizeof(*report_))
-		return 1;
-
-	return size < 0 && errno != ECONNRESET ? -errno : 0;
+	channel_tell(program->door, MESSAGE_GO);
 }
 
 /* Close the descriptors; the process is not touched. */

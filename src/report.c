@@ -83,7 +83,9 @@ void report_end(const struct plan *plan,
 	if (tally->error)
 		fail(-tally->error,
 		     "cannot write to '%s': %" PRIu64 " packets are missing",
-		     plan->options->outfile, tally->lost);
+		     *finished->outfile ? finished->outfile
+					: plan->options->outfile,
+		     tally->lost);
 	if (tally->read_error)
 		warn("an interface of the program's went away: %s",
 		     strerror(-tally->read_error));

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/cgroup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -159,6 +160,7 @@ static int open_counters(struct tracer *tracer)
  */
 static int build(struct tracer *tracer, int relay)
 {
+	autoclose int netns = -1;
 	int ret;
 
 	if (unshare(CLONE_NEWNET) < 0) {
@@ -172,8 +174,11 @@ static int build(struct tracer *tracer, int relay)
 	if (ret < 0)
 		return ret;
 	debug("built the inner half of the uplink");
+	netns = proc_netns_open(getpid());
+	if (netns < 0)
+		return fail(-netns, "cannot open the new network namespace");
 	ret = channel_send(tracer->channel, MESSAGE_BUILT, &tracer->uplink.run,
-			   sizeof(tracer->uplink.run), NULL, 0);
+			   sizeof(tracer->uplink.run), &netns, 1);
 	if (!ret && tracer->plan->service_count)
 		ret = make_listeners(tracer->plan, relay);
 	if (!ret)
@@ -182,15 +187,6 @@ static int build(struct tracer *tracer, int relay)
 		ret = open_counters(tracer);
 
 	return ret;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* Whether somebody does not want to wait; keeper's end of file counts too. */
@@ -208,10 +204,11 @@ static bool is_cut_short(struct tracer *tracer, int timeout_ms)
  */
 static bool linger(struct tracer *tracer, uint32_t linger_ms)
 {
-	const int64_t end = now_ms() + linger_ms;
+	const int64_t end = clock_monotonic_ms() + linger_ms;
 
 	while (sockdiag_tcp_unfinished(tracer->sockdiag) > 0) {
-		if (now_ms() >= end || is_cut_short(tracer, LINGER_LOOK_MS))
+		if (clock_monotonic_ms() >= end ||
+		    is_cut_short(tracer, LINGER_LOOK_MS))
 			return true;
 	}
 

@@ -208,17 +208,6 @@ int undo_open(struct undo **undo, struct rtnl *rtnl)
 	return 0;
 }
 
-/*
- * In a child process: leave the locks to the caller's parent alone. With its
- * death the record must be free for the next run, however long others live.
- */
-void undo_leave(struct undo *undo)
-{
-	fd_close(&undo->record_fd);
-	for (size_t i = 0; i < undo->held_count; i++)
-		fd_close(&undo->held[i].fd);
-}
-
 /* The first run to need a value: write down what was there, then set it. */
 static int set_first(int fd, const char *name, const char *value,
 		     const char *path)

@@ -90,9 +90,32 @@ int fd_close_inherited(void)
 	return 0;
 }
 
+static int compare_ints(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/*
+ * Close every descriptor above 2 but the @count ones in @keep, which is put in
+ * order. Uses close_range(2), Linux 5.9.
+ */
+void fd_close_others(int *keep, size_t count)
+{
+	unsigned next = 3;
+
+	qsort(keep, count, sizeof(*keep), compare_ints);
+	for (size_t i = 0; i < count; i++) {
+		if ((unsigned)keep[i] > next)
+			close_range(next, (unsigned)keep[i] - 1, 0);
+		next = (unsigned)keep[i] + 1;
+	}
+	close_range(next, ~0U, 0);
+}
+
 /*
  * Make sure that 0, 1 and 2 exist, so that no descriptor of ours ever becomes
- * the program's standard output. Returns 0 or -errno.
+ * the program's standard output. One that was closed still cannot be used, as
+ * it is open in the other direction. Returns 0 or -errno.
  */
 int fd_standard_streams(void)
 {
@@ -100,7 +123,7 @@ int fd_standard_streams(void)
 		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
 		/* The lowest free number is @fd itself. */
-		if (open("/dev/null", fd ? O_WRONLY : O_RDONLY) < 0)
+		if (open("/dev/null", fd ? O_RDONLY : O_WRONLY) < 0)
 			return -errno;
 	}
 

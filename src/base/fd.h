@@ -15,6 +15,7 @@ void free_pointer(void *pointer);
 int take_fd(int *fd);
 int write_all(int fd, const void *bytes, size_t size);
 int fd_close_inherited(void);
+void fd_close_others(int *keep, size_t count);
 int fd_standard_streams(void);
 int fd_leave_standard_streams(void);
 

@@ -11,8 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 static enum log_level log_level = LOG_LEVEL_NOTE;
 static log_sink *log_sink_function;
@@ -37,15 +38,6 @@ void log_set_sink(log_sink *sink, void *context)
 	log_sink_context = context;
 }
 
-static uint64_t monotonic_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /*
  * When this run began, in nanoseconds of CLOCK_MONOTONIC: the time of the first
  * call. Children inherit it, so that all processes of a run tell the same time.
@@ -55,7 +47,7 @@ uint64_t log_started(void)
 	static uint64_t started;
 
 	if (!started)
-		started = monotonic_now();
+		started = clock_monotonic_ns();
 
 	return started;
 }
@@ -166,7 +158,7 @@ void note(const char *fmt, ...)
 void debug(const char *fmt, ...)
 {
 	char prefix[48];
-	uint64_t micros = (monotonic_now() - log_started()) / 1000;
+	uint64_t micros = (clock_monotonic_ns() - log_started()) / 1000;
 	va_list args;
 
 	if (!log_enabled(LOG_LEVEL_DEBUG))

@@ -49,9 +49,8 @@ pid_t proc_fork(int *pidfd)
 
 /*
  * Like proc_fork(), but the child is born in the cgroup behind @cgroup_fd
- * (Linux 5.7): moving it there afterwards would cost 6-16 ms. The child may
- * only make system calls until it executes a program, as the C library does
- * not know of this fork.
+ * (Linux 5.7): moving it there afterwards would cost 6-16 ms. The C library
+ * does not know of this fork, so the caller must have one thread only.
  */
 pid_t proc_fork_into_cgroup(int cgroup_fd, int *pidfd)
 {
@@ -85,6 +84,49 @@ void proc_die_with_parent(pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(125);
+}
+
+/* How many children the caller has, those that are dying included. */
+unsigned proc_children(void)
+{
+	FILE *file = fopen("/proc/thread-self/children", "re");
+	unsigned count = 0;
+
+	if (!file)
+		return 0;
+	while (fscanf(file, "%*d") != EOF)
+		count++;
+	fclose(file);
+
+	return count;
+}
+
+/* The parent of @pid, or 0. */
+static pid_t parent_of(pid_t pid)
+{
+	char path[64];
+	char line[256];
+	int parent = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	while (!parent && fgets(line, sizeof(line), file))
+		sscanf(line, "PPid: %d", &parent);
+	fclose(file);
+
+	return parent;
+}
+
+/* Whether @pid is @ancestor, or a child of a child of it. */
+bool proc_descends_from(pid_t pid, pid_t ancestor)
+{
+	while (pid > 1 && pid != ancestor)
+		pid = parent_of(pid);
+
+	return pid == ancestor;
 }
 
 /* Open the network namespace of @pid; the caller owns it. Or -errno. */

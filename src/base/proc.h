@@ -11,6 +11,8 @@ pid_t proc_fork(int *pidfd);
 pid_t proc_fork_into_cgroup(int cgroup_fd, int *pidfd);
 int proc_signal(int pidfd, int signo);
 void proc_die_with_parent(pid_t parent);
+unsigned proc_children(void);
+bool proc_descends_from(pid_t pid, pid_t ancestor);
 int proc_netns_open(pid_t pid);
 uint64_t proc_netns_inode(int netns_fd);
 unsigned proc_each_in_netns(uint64_t inode, pid_t except,

@@ -27,6 +27,9 @@
 /* A run that finds so many numbers taken has another problem. */
 #define ATTEMPTS_MAX 4096
 
+/* A namespace may inherit from the host that new interfaces have no IPv6. */
+#define INSIDE_NO_IP6 "net/ipv6/conf/" PLAN_INSIDE_NAME "/disable_ipv6"
+
 /* keeper's side of the engine; a run has one uplink. */
 static struct {
 	struct nft *nft;
@@ -159,7 +162,7 @@ static int configure_inside(struct uplink *uplink, struct rtnl *inner)
 	const struct plan *plan = uplink->plan;
 	int ret;
 
-	if (plan->facts->ip6)
+	if (plan->ip6_links)
 		rtnl_link_no_addrgen(inner, PLAN_INSIDE_INDEX);
 	/* Without ARP the kernel also reports no multicast membership. */
 	rtnl_link_flags(inner, PLAN_INSIDE_INDEX, IFF_UP | IFF_NOARP,
@@ -196,6 +199,8 @@ static int nat_inside(struct uplink *uplink)
 	ret = inside_loopback(inner);
 	if (!ret)
 		ret = create_veth(uplink, netns);
+	if (!ret && uplink->plan->ip6 && sysctl_is(INSIDE_NO_IP6, "1"))
+		sysctl_write(INSIDE_NO_IP6, "0");
 	if (!ret)
 		ret = configure_inside(uplink, inner);
 	rtnl_close(inner);
@@ -212,6 +217,9 @@ static int set_link(const struct uplink *uplink, const char *family,
 
 	snprintf(name, sizeof(name), "net/%s/conf/%s/%s", family,
 		 uplink->run.name, key);
+	/* In a container it may be right already, and not ours to write. */
+	if (sysctl_is(name, value))
+		return 0;
 	ret = sysctl_write(name, value);
 
 	return ret < 0 ? fail(-ret, "cannot set %s=%s", name, value) : 0;
@@ -257,12 +265,15 @@ static int forwarding(struct uplink *uplink)
 	const struct facts *facts = plan->facts;
 	int ret = 0;
 
-	if (plan->ip4)
+	/* A host may have IPv6 off for interfaces that are new. */
+	if (plan->ip6)
+		ret = set_link(uplink, "ipv6", "disable_ipv6", "0");
+	if (!ret && plan->ip4)
 		ret = set_link(uplink, "ipv4", "forwarding", "1");
 	if (!ret && plan->ip6 && !facts->ip6_forwards)
 		ret = set_link(uplink, "ipv6", "force_forwarding", "1");
 	/* The program may be root inside, and must not advertise to us. */
-	if (!ret && facts->ip6)
+	if (!ret && plan->ip6_links && facts->ip6)
 		ret = set_link(uplink, "ipv6", "accept_ra", "0");
 	for (size_t i = 0; !ret && i < facts->egress_count; i++)
 		ret = forward_by(uplink, facts->egress[i].name);
@@ -298,7 +309,7 @@ static int configure_host(struct uplink *uplink)
 	struct rtnl *host = uplink->host;
 	int ret;
 
-	if (plan->facts->ip6)
+	if (plan->ip6_links)
 		rtnl_link_no_addrgen(host, run->index);
 	if (plan->ip4)
 		add_whole_address(host, run->index, &plan->gateway4,
