@@ -13,6 +13,7 @@ import termios
 
 import pytest
 
+from captures import packets
 from killing import OURS, RECORDED, SECONDS, Host, assert_shows, errors
 from lab import INTERNET
 from runs import program, read_until, wait_roles
@@ -21,6 +22,7 @@ from waiting import wait_for
 ONE = [("front",), ("tracer",), ("relay",), ("keeper",)]
 TWO = [("front", "tracer"), ("keeper", "front"), ("tracer", "keeper")]
 PYTHON = "/usr/bin/python3"
+INTERFACE_STATISTICS = 5  # block type of pcapng
 FLOOD = """
 import socket, sys
 to = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -141,13 +143,19 @@ def test_linger_ends_with_front(host):
     server = lab.server.serve("deaf", [PYTHON, "-B", program("deaf.py"), 4243],
                               tcp=[4243])
     before = lab.state()
-    front = lab.popen_nsntrace("-v", "--linger", 60, PYTHON, "-B",
-                               program("talk.py"), lab.server.addresses[0], 4243)
+    front = lab.popen_nsntrace("-v", "-o", "end.pcapng", "--linger", 60, PYTHON,
+                               "-B", program("talk.py"),
+                               lab.server.addresses[0], 4243)
     read_until(front.stderr, "the program has ended")
     assert_shows(before, lab.state(), "links", "sysctls")
     front.kill()
     lab.wait_state(before, SECONDS)
     server.stop()
+    # The drain was cut short, not the file: its last blocks are statistics.
+    file = (lab.dir / "end.pcapng").read_bytes()
+    length, = struct.unpack("<I", file[-4:])
+    assert struct.unpack("<I", file[-length:][:4])[0] == INTERFACE_STATISTICS
+    assert packets(lab.dir / "end.pcapng") > 0
 
 
 @pytest.fixture
