@@ -104,14 +104,17 @@ RESOLV_CONF = {
     "link": ("nameserver 127.0.0.53\n", STUB, "127.0.0.53"),
     "missing": (None, None, "127.0.0.1"),
     "empty": ("# nothing\n", None, "127.0.0.1"),
+    "dangling": (None, STUB, "127.0.0.1"),
 }
 
 
 @pytest.mark.parametrize("kind", RESOLV_CONF)
 def test_resolv_conf(names, kind):
-    """resolv.conf may be a link, missing, or name nobody."""
+    """resolv.conf may be a link, even to nothing, missing, or name nobody."""
     text, link, address = RESOLV_CONF[kind]
-    names.lab.resolv_conf(text, link=link)
+    names.lab.resolv_conf(text or "", link=link)
+    if text is None:
+        names.lab.path(link or "/etc/resolv.conf").unlink()
     before, state = names.asked(), settled(names.lab)
     done = trace(names.lab, "sh", "-c", GETENT)
     assert done.stdout.startswith(ADDRESS)
