@@ -6,6 +6,7 @@
     run.kill("front", ...)  -> how long the file was at that moment
     run.wait_end()          -> stderr; program, descendants and ours have ended
     run.check_file(size)    -> how many packets are in it
+    strace(lab, *argv)      run strace -f on the host; its log is strace.log
     host.restored(victims)  the host is as it was, within SECONDS; if keeper was
                             among the victims, after the next start
 """
@@ -29,6 +30,13 @@ def assert_shows(before, now, *sections):
     for section in sections:
         assert before.get(section) != now.get(section), (
             f"a run does not show in {section}")
+
+
+def strace(lab, *argv, **options):
+    """Run strace -f with a log in strace.log; no leaks are looked for then."""
+    sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+    return lab.run(["strace", "-f", "-o", "strace.log", *argv],
+                   env={"ASAN_OPTIONS": sanitizer}, **options)
 
 
 def errors(stderr):

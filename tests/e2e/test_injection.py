@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from killing import errors
+from killing import errors, strace
 
 SECONDS = 2
 RING = """
@@ -88,9 +88,8 @@ def host(lab_module):
 def inject(lab, what, path, argv):
     """Run with the failure; it must have happened."""
     only = ["-P", path] if path else []
-    done = lab.run(["strace", "-f", "-o", "strace.log", *only, "-e",
-                    f"inject={what}", lab.nsntrace_path, "-q", "-o", "trace.pcap",
-                    *argv], timeout=15)
+    done = strace(lab, *only, "-e", f"inject={what}", lab.nsntrace_path, "-q",
+                  "-o", "trace.pcap", *argv, timeout=15)
     assert "(INJECTED)" in (lab.dir / "strace.log").read_text()
     return done
 
@@ -121,9 +120,8 @@ def test_fails(host, what, path, line):
 @pytest.mark.parametrize("error,status,reason", EXEC)
 def test_exec_fails(host, error, status, reason):
     """126, and 127 for what is not there (any more)."""
-    done = host.run(
-        ["strace", "-f", "-o", "strace.log", "-P", "/bin/true", "-e",
-         f"inject=execve:error={error}", host.nsntrace_path, "-q", "/bin/true"])
+    done = strace(host, "-P", "/bin/true", "-e", f"inject=execve:error={error}",
+                  host.nsntrace_path, "-q", "/bin/true")
     assert "(INJECTED)" in (host.dir / "strace.log").read_text()
     tells(done, status, f"cannot execute '/bin/true': {reason}")
     is_as_it_was(host)
@@ -134,7 +132,8 @@ def test_ring_cannot_be_mapped(host):
     shim = host.base / "no-ring.so"
     host.run(["gcc", "-shared", "-fPIC", "-o", shim, "-xc", "-"], input=RING,
              check=True)
-    done = host.nsntrace("-q", "/bin/true", env={"LD_PRELOAD": shim})
+    done = host.nsntrace("-q", "/bin/true", env={
+        "LD_PRELOAD": shim, "ASAN_OPTIONS": "verify_asan_link_order=0"})
     tells(done, 125, "cannot capture on (eth0|lo): .*: Cannot allocate memory")
     is_as_it_was(host)
 

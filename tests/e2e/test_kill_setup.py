@@ -7,10 +7,11 @@ give the others.
 
 import os
 import re
+import signal
 
 import pytest
 
-from killing import PORT, RECORDED, SECONDS, Host, assert_shows, errors
+from killing import PORT, RECORDED, SECONDS, Host, assert_shows, errors, strace
 from lab import INTERNET, Lab
 from runs import alive, read_until, roles
 from waiting import wait_for
@@ -68,10 +69,9 @@ def who_died(log):
 @pytest.mark.parametrize("call,nth", CALLS, ids=lambda value: str(value))
 def test_at_a_call(host, call, nth):
     """Killed between any two steps, a run leaves nothing that stays."""
-    host.lab.run(
-        ["strace", "-f", "-o", "strace.log", "-e", f"trace=prctl,{call}",
-         "-e", f"inject={call}:signal=KILL:when={nth}",
-         host.lab.nsntrace_path, "-q", "-u", "nobody", "-d", "eth0", "true"])
+    strace(host.lab, "-e", f"trace=prctl,{call}",
+           "-e", f"inject={call}:signal=KILL:when={nth}",
+           host.lab.nsntrace_path, "-q", "-u", "nobody", "-d", "eth0", "true")
     died = who_died((host.lab.dir / "strace.log").read_text())
     assert died, f"nobody makes {nth} {call} calls"
     host.restored(died, (*RECORDED, "rules", "routes"))

@@ -6,6 +6,8 @@ import re
 import statistics
 from pathlib import Path
 
+from killing import strace
+
 WAITS = ("poll,ppoll,select,pselect6,epoll_wait,epoll_pwait,epoll_pwait2,futex,"
          "futex_waitv,nanosleep,clock_nanosleep,rt_sigtimedwait,recvmmsg,"
          "semtimedop,alarm,setitimer,timer_settime,timerfd_settime")
@@ -61,24 +63,22 @@ def waits_after(log, program):
     raise AssertionError(f"no end of {program} and then of {first}:\n{log}")
 
 
-def strace(lab, *argv):
-    done = lab.run(["strace", "-f", "-o", "strace.log", "-e",
-                    f"trace=execve,exit_group,{WAITS}", *argv])
+def waits_of(lab, *argv):
+    done = strace(lab, "-e", f"trace=execve,exit_group,{WAITS}", *argv)
     assert done.returncode == 0, done
-    return (lab.dir / "strace.log").read_text()
+    return waits_after((lab.dir / "strace.log").read_text(), "/bin/true")
 
 
 def test_no_sleep_after_the_end(lab_module):
     """Nothing of ours sleeps, or waits with a time-out, after the program."""
     for sleeper in ("sleep .01", "read -t .01 x </dev/ptmx",
                     "python3 -c 'import select; select.poll().poll(10)'"):
-        found, _ = waits_after(strace(lab_module, "bash", "-c",
-                                      f"/bin/true; {sleeper}; true"), "/bin/true")
+        found, _ = waits_of(lab_module, "bash", "-c",
+                            f"/bin/true; {sleeper}; true")
         assert found, f"a wait in {sleeper!r} is not seen"
     for _ in range(5):
-        found, calls = waits_after(
-            strace(lab_module, lab_module.nsntrace_path, "-q", "/bin/true"),
-            "/bin/true")
+        found, calls = waits_of(lab_module, lab_module.nsntrace_path, "-q",
+                                "/bin/true")
         assert calls > 3 and not found
 
 
