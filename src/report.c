@@ -31,6 +31,8 @@ void report_start(const struct plan *plan, const struct run *run)
 	if (run->ip6.family)
 		note("Your IPv6 address in this trace is %s.",
 		     ip_format(&run->ip6, text));
+	else if (facts->ip6_way)
+		note("There is no IPv6 in this trace: %s.", plan->ip6_reason);
 	else if (*plan->ip6_reason)
 		debug("no IPv6: %s", plan->ip6_reason);
 	note("Use ctrl-c to end at any time.");
@@ -90,8 +92,9 @@ void report_end(const struct plan *plan,
 		warn("an interface of the program's went away: %s",
 		     strerror(-tally->read_error));
 	if (finished->left)
-		note("%u processes of the program still run, without a "
-		     "network.",
-		     finished->left);
+		note("%u %s of the program still %s, without a network.",
+		     finished->left,
+		     finished->left == 1 ? "process" : "processes",
+		     finished->left == 1 ? "runs" : "run");
 	report_truth(tally);
 }
