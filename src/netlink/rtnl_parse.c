@@ -199,11 +199,12 @@ int rtnl_parse_route(const struct nlmsghdr *message,
 {
 	const struct rtmsg *header = mnl_nlmsg_get_payload(message);
 	const struct nlattr *attr, *multipath = NULL;
+	struct ip from = { 0 };
 	struct route route;
 
 	if (mnl_nlmsg_get_payload_len(message) < sizeof(*header) ||
 	    (header->rtm_family != AF_INET && header->rtm_family != AF_INET6) ||
-	    header->rtm_src_len || header->rtm_tos)
+	    header->rtm_tos)
 		return 0;
 
 	route = (struct route){
@@ -218,9 +219,15 @@ int rtnl_parse_route(const struct nlmsghdr *message,
 	mnl_attr_for_each (attr, message, sizeof(*header)) {
 		if (mnl_attr_get_type(attr) == RTA_MULTIPATH)
 			multipath = attr;
+		else if (mnl_attr_get_type(attr) == RTA_SRC)
+			attribute_ip(attr, header->rtm_family, &from);
 		else
 			read_hop(attr, &route);
 	}
+	/* To a question without a source IPv6 answers "from ::/128". */
+	if (header->rtm_src_len &&
+	    (header->rtm_src_len != 128 || !IN6_IS_ADDR_UNSPECIFIED(&from.v6)))
+		return 0;
 	if (multipath)
 		return each_hop(multipath, &route, each, context);
 

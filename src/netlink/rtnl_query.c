@@ -169,17 +169,8 @@ static int keep_route(const struct route *route, void *context)
 	return 0;
 }
 
-/*
- * Ask the kernel by which route it would send to @destination, out of the
- * interface @index unless that is 0. @route is the entry of the routing table
- * that decides, with its own prefix length (FIB_MATCH, Linux 4.13).
- *
- * Returns 0, or -errno: -ENETUNREACH if no route leads there, and what routes
- * say that turn packets away: -EHOSTUNREACH (unreachable), -EACCES (prohibit),
- * -EINVAL (blackhole).
- */
-int rtnl_route_lookup(struct rtnl *rtnl, const struct ip *destination,
-		      uint32_t index, struct route *route)
+static int look_up(struct rtnl *rtnl, const struct ip *destination,
+		   uint32_t index, uint32_t flags, struct route *route)
 {
 	struct dump dump = { .each.route = keep_route, .context = route };
 	struct nlmsghdr *message;
@@ -193,7 +184,7 @@ int rtnl_route_lookup(struct rtnl *rtnl, const struct ip *destination,
 	header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
 	header->rtm_family = (uint8_t)destination->family;
 	header->rtm_dst_len = (uint8_t)(8 * ip_size(destination));
-	header->rtm_flags = RTM_F_FIB_MATCH;
+	header->rtm_flags = flags;
 	/* IPv6 tells the table unasked, and refuses to be asked. */
 	if (destination->family == AF_INET)
 		header->rtm_flags |= RTM_F_LOOKUP_TABLE;
@@ -205,6 +196,34 @@ int rtnl_route_lookup(struct rtnl *rtnl, const struct ip *destination,
 	ret = netlink_query(&rtnl->nl, each_route, &dump);
 	if (ret == 0 && !route->destination.family)
 		return -ENETUNREACH;
+
+	return ret;
+}
+
+/*
+ * Ask the kernel by which route it would send to @destination, out of the
+ * interface @index unless that is 0. @route is the entry of the routing table
+ * that decides, with its own prefix length (FIB_MATCH, Linux 4.13).
+ *
+ * Returns 0, or -errno: -ENETUNREACH if no route leads there, and what routes
+ * say that turn packets away: -EHOSTUNREACH (unreachable), -EACCES (prohibit),
+ * -EINVAL (blackhole).
+ */
+int rtnl_route_lookup(struct rtnl *rtnl, const struct ip *destination,
+		      uint32_t index, struct route *route)
+{
+	struct route used;
+	int ret = look_up(rtnl, destination, index, RTM_F_FIB_MATCH, route);
+
+	if (ret < 0 || route->type != RTN_UNICAST || route->index)
+		return ret;
+	/*
+	 * With nexthop_compat_mode=0 the entry of a nexthop object does not
+	 * tell where that leads; what comes of it does.
+	 */
+	ret = look_up(rtnl, destination, index, 0, &used);
+	route->index = used.index;
+	route->gateway = used.gateway;
 
 	return ret;
 }
