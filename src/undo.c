@@ -32,7 +32,6 @@
 #include "restore.h"
 
 #define STATE_DIR "/run/nsntrace"
-#define HELD_MAX  160
 
 /* A sysctl that this run holds at a value, with others perhaps. */
 struct held {
@@ -45,7 +44,7 @@ struct undo {
 	char *dir;
 	char *record; /* path of the run's own file */
 	int record_fd;
-	struct held held[HELD_MAX];
+	struct held *held;
 	size_t held_count;
 };
 
@@ -259,6 +258,8 @@ static bool is_held(const struct undo *undo, const char *path)
 
 static void hold(struct undo *undo, char **path, int *fd)
 {
+	undo->held = xrealloc(undo->held,
+			      (undo->held_count + 1) * sizeof(*undo->held));
 	undo->held[undo->held_count++] = (struct held){
 		.file = *path,
 		.fd = take_fd(fd),
@@ -279,10 +280,9 @@ int undo_sysctl(struct undo *undo, const char *name, const char *value)
 		if (*at == '/')
 			*at = ',';
 	}
+	/* An interface made anew under its old name has no value of ours. */
 	if (is_held(undo, path))
-		return 0;
-	if (undo->held_count == HELD_MAX)
-		return refuse("cannot hold more than %d sysctls", HELD_MAX);
+		return join(name, value);
 
 	for (;;) {
 		autoclose int fd = open_state(undo->dir, path);
@@ -380,6 +380,7 @@ void undo_all(struct undo *undo)
 	unlink(undo->record);
 	fd_close(&undo->record_fd);
 	remove_directories(undo);
+	free(undo->held);
 	free(undo->record);
 	free(undo->dir);
 	free(undo);
