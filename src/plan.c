@@ -35,12 +35,6 @@ static const char *const pools[PLAN_POOLS] = { "10.200.0.0", "172.30.0.0",
  */
 static const char *const pools6[PLAN_POOLS6] = { "64:ff9b:1::", "2001:2::" };
 
-/* Addresses of a /16 that end in neither 0 nor 255. */
-#define NUMBERS (256 * 254)
-
-/* Far above what the kernel hands out by itself. */
-#define INDEX_BASE 0x100000
-
 #define MIB	    ((size_t)1024 * 1024)
 #define QUEUE_MIB   256
 #define DNS_PORT    53
@@ -49,7 +43,7 @@ static const char *const pools6[PLAN_POOLS6] = { "64:ff9b:1::", "2001:2::" };
 /* Unlike numbers for runs that start at once, unlike ones for those after. */
 static uint32_t first_number(pid_t pid)
 {
-	return (uint32_t)pid * 40503U % NUMBERS;
+	return (uint32_t)pid * 40503U % ROUTES_RUNS;
 }
 
 /*
@@ -59,12 +53,12 @@ static uint32_t first_number(pid_t pid)
 void plan_candidate(const struct plan *plan, unsigned attempt, unsigned pool,
 		    unsigned pool6, struct run *run)
 {
-	uint32_t number = (plan->first + attempt) % NUMBERS;
+	uint32_t number = (plan->first + attempt) % ROUTES_RUNS;
 
 	*run = (struct run){
 		.number = number,
-		.index = INDEX_BASE + number,
-		.table = INDEX_BASE + number,
+		.index = ROUTES_RUN_BASE + number,
+		.table = ROUTES_RUN_BASE + number,
 	};
 	snprintf(run->name, sizeof(run->name), "nsn-%u", number);
 	if (plan->ip4) {

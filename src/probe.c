@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/if_arp.h>
-#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,167 +122,53 @@ static int probe_program(const char *name, struct facts *facts)
 	return fail(ENOENT, "cannot execute '%s'", name);
 }
 
-/* An address that is nobody's neighbour: which way leads out? */
-#define LO_INDEX  1
-#define FAR_AWAY  "8.8.8.8"
-#define FAR_AWAY6 "2001:4860:4860::8888"
-
-/* Routes shorter than these stand for "everything" (VPNs split it in two). */
-#define DEFAULT_PREFIX	8
-#define DEFAULT_PREFIX6 16
-
-static bool is_default(const struct route *route)
-{
-	return route->prefix < (route->destination.family == AF_INET
-					? DEFAULT_PREFIX
-					: DEFAULT_PREFIX6);
-}
-
-static bool is_link_local(const struct ip *ip)
-{
-	return ip->family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&ip->v6);
-}
-
-static bool is_multicast(const struct ip *ip)
-{
-	return ip->family == AF_INET6 && IN6_IS_ADDR_MULTICAST(&ip->v6);
-}
-
-static void add_egress(struct facts *facts, uint32_t index)
-{
-	for (size_t i = 0; i < facts->egress_count; i++) {
-		if (facts->egress[i].index == index)
-			return;
-	}
-	if (facts->egress_count < EGRESS_MAX)
-		facts->egress[facts->egress_count++].index = index;
-}
-
-struct survey {
-	struct facts *facts;
-	const char *device;
-};
-
-/* One route of the host: which interface does it leave by? */
-static int survey_route(const struct route *route, void *context)
-{
-	struct survey *survey = context;
-	struct facts *facts = survey->facts;
-	bool ip4 = route->destination.family == AF_INET;
-	bool beyond = route->gateway.family != AF_UNSPEC || is_default(route);
-
-	if (route->type != RTN_UNICAST || route->table == RT_TABLE_LOCAL ||
-	    !route->index || route->index == LO_INDEX)
-		return 0;
-	if (is_link_local(&route->destination) ||
-	    is_multicast(&route->destination))
-		return 0;
-	if (!survey->device) {
-		add_egress(facts, route->index);
-		return 0;
-	}
-	if (route->index != facts->device.index)
-		return 0;
-
-	if (ip4) {
-		facts->ip4_way = true;
-		facts->ip4_gateway |= beyond && is_default(route);
-	} else {
-		facts->ip6_way = true;
-		facts->ip6_gateway |= beyond && is_default(route);
-	}
-
-	return 0;
-}
-
-/* By which interface the default route of @family leaves; 0: there is none. */
-static uint32_t default_device(struct rtnl *rtnl, const char *far_away)
-{
-	struct route route;
-	struct ip ip;
-
-	ip_parse(far_away, &ip);
-	if (rtnl_route_lookup(rtnl, &ip, 0, &route) < 0)
-		return 0;
-	if (route.type != RTN_UNICAST || !is_default(&route))
-		return 0;
-
-	return route.index;
-}
-
-/* Without -d: the host's own routing, whatever it does. */
-static int probe_routing(struct rtnl *rtnl, struct facts *facts)
-{
-	uint32_t index4 = default_device(rtnl, FAR_AWAY);
-	uint32_t index6 = default_device(rtnl, FAR_AWAY6);
-	uint32_t index = index4 ? index4 : index6;
-
-	facts->ip4_gateway = index4;
-	facts->ip6_gateway = facts->ip6_way = index6;
-	/* A host that only knows its neighbours still reaches those. */
-	facts->ip4_way = index4 || (!index6 && facts->egress_count);
-	if (!index && facts->egress_count)
-		index = facts->egress[0].index;
-	if (!index)
-		return 0;
-	if (rtnl_link_get(rtnl, index, NULL, &facts->device) < 0)
-		facts->device.index = 0;
-
-	return 0;
-}
-
 static int probe_device(struct rtnl *rtnl, const char *name,
-			struct facts *facts)
+			struct link *device)
 {
-	int ret = rtnl_link_get(rtnl, 0, name, &facts->device);
+	int ret = rtnl_link_get(rtnl, 0, name, device);
 
-	if (ret < 0) {
-		facts->device.index = 0;
+	if (ret < 0)
 		return fail(-ret, "cannot trace on interface '%s'", name);
-	}
-	if (!(facts->device.flags & IFF_UP)) {
+	if (!(device->flags & IFF_UP)) {
 		fail(ENETDOWN, "cannot trace on interface '%s'", name);
 		hint("set it up with: ip link set %s up", name);
 		return -ENETDOWN;
 	}
-	add_egress(facts, facts->device.index);
 
 	return 0;
 }
 
-static void name_egress(struct rtnl *rtnl, struct facts *facts)
+/*
+ * Which way leads out: by @name, or, if that is NULL, by the host's own
+ * routing, whatever it does.
+ */
+static int probe_routing(struct rtnl *rtnl, const char *name,
+			 struct facts *facts)
 {
-	size_t kept = 0;
-
-	for (size_t i = 0; i < facts->egress_count; i++) {
-		struct egress *egress = &facts->egress[i];
-		struct link link;
-
-		/* One that went meanwhile needs no forwarding. */
-		if (rtnl_link_get(rtnl, egress->index, NULL, &link) < 0)
-			continue;
-		/* The links of other runs are theirs. */
-		if (!strncmp(link.name, "nsn-", 4))
-			continue;
-		memcpy(egress->name, link.name, sizeof(egress->name));
-		facts->egress[kept++] = *egress;
-	}
-	facts->egress_count = kept;
-}
-
-static int survey(struct rtnl *rtnl, const char *device, struct facts *facts)
-{
-	struct survey what = { .facts = facts, .device = device };
-	int ret = device ? probe_device(rtnl, device, facts) : 0;
+	struct link device = { 0 };
+	struct survey survey;
+	int ret = name ? probe_device(rtnl, name, &device) : 0;
 
 	if (ret < 0)
 		return ret;
-	ret = rtnl_routes(rtnl, AF_UNSPEC, survey_route, &what);
+	ret = routes_survey(rtnl, device.index, &survey);
 	if (ret < 0)
 		return fail(-ret, "cannot read the routes of this host");
-	name_egress(rtnl, facts);
+	if (!name && survey.egress_count &&
+	    rtnl_link_get(rtnl, survey.egress[0].index, NULL, &device) < 0)
+		device.index = 0;
 
-	return device ? 0 : probe_routing(rtnl, facts);
+	facts->device = device;
+	facts->egress = survey.egress;
+	facts->egress_count = survey.egress_count;
+	facts->ip4_way = survey.ip4.leads;
+	facts->ip4_gateway = survey.ip4.beyond;
+	/* A host that only knows its neighbours still reaches those. */
+	facts->ip6_way = survey.ip6.leads &&
+			 (name || survey.ip6.beyond || !survey.ip4.leads);
+	facts->ip6_gateway = survey.ip6.beyond;
+
+	return 0;
 }
 
 static int probe_uplink(const struct options *options, struct facts *facts)
@@ -297,7 +182,7 @@ static int probe_uplink(const struct options *options, struct facts *facts)
 	ret = rtnl_open(&rtnl);
 	if (ret < 0)
 		return fail(-ret, "cannot open a route netlink socket");
-	ret = survey(rtnl, options->device, facts);
+	ret = probe_routing(rtnl, options->device, facts);
 	rtnl_close(rtnl);
 
 	return ret;
@@ -415,6 +300,7 @@ void facts_free(struct facts *facts)
 	identity_free(&facts->user);
 	resolv_free(&facts->resolv);
 	free(facts->program);
+	free(facts->egress);
 	free(facts->cgroup);
 	free(facts->filter);
 	*facts = (struct facts){ 0 };

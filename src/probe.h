@@ -12,15 +12,9 @@
 #include "netlink/rtnl.h"
 #include "options.h"
 #include "resolv.h"
+#include "routes.h"
 
-#define EGRESS_MAX	   64
 #define COPIED_SYSCTLS_MAX 8
-
-/* An interface that some route of the host leaves by. */
-struct egress {
-	uint32_t index;
-	char name[IFNAMSIZ];
-};
 
 /* A per-namespace value that the program would find on the host. */
 struct copied_sysctl {
@@ -40,7 +34,7 @@ struct facts {
 	bool ip4_gateway;   /* and beyond its subnet */
 	bool ip6_way;
 	bool ip6_gateway;
-	struct egress egress[EGRESS_MAX];
+	struct egress *egress; /* the device of the default route first */
 	size_t egress_count;
 
 	bool ip6_kernel;       /* the kernel has IPv6 */

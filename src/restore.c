@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/sysctl.h"
+#include "routes.h"
 
 #define RECORD_SIZE 512
 
@@ -65,37 +66,45 @@ void restore_sysctl(int fd)
 		warn("cannot put back %s=%s", name, old);
 }
 
-#define FLUSH_MAX 256
+/* More looks than this find only what cannot be deleted. */
+#define LOOKS_MAX 8
 
 struct flush {
 	uint32_t table;
-	struct route routes[FLUSH_MAX];
-	size_t count;
+	struct routes routes;
 };
 
 static int collect_route(const struct route *route, void *context)
 {
 	struct flush *flush = context;
 
-	if (route->table == flush->table && flush->count < FLUSH_MAX)
-		flush->routes[flush->count++] = *route;
+	if (route->table == flush->table)
+		routes_append(&flush->routes, route);
 
 	return 0;
 }
 
-/* Delete all routes of a private table; they do not go with the rule. */
+/*
+ * Delete all routes of a private table; they do not go with the rule. A run
+ * that was killed may have made one after the first look.
+ */
 static void flush_table(struct rtnl *rtnl, sa_family_t family, uint32_t table)
 {
-	struct flush *flush = xcalloc(1, sizeof(*flush));
+	bool empty = false;
 
-	flush->table = table;
-	rtnl_routes(rtnl, family, collect_route, flush);
-	/* One by one: some go with their interface in this very moment. */
-	for (size_t i = 0; i < flush->count; i++) {
-		rtnl_route_delete(rtnl, &flush->routes[i]);
-		rtnl_commit(rtnl);
+	for (int look = 0; !empty && look < LOOKS_MAX; look++) {
+		struct flush flush = { .table = table };
+
+		/* Deletions by others disturb the reading: look again. */
+		empty = rtnl_routes(rtnl, family, collect_route, &flush) == 0 &&
+			!flush.routes.count;
+		/* One by one: some go with their interface right now. */
+		for (size_t i = 0; i < flush.routes.count; i++) {
+			rtnl_route_delete(rtnl, &flush.routes.route[i]);
+			rtnl_commit(rtnl);
+		}
+		routes_free(&flush.routes);
 	}
-	free(flush);
 }
 
 static void restore_rule(struct rtnl *rtnl, const char *line)

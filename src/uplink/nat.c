@@ -21,6 +21,7 @@
 #include "base/proc.h"
 #include "base/sysctl.h"
 #include "netlink/nft.h"
+#include "routes.h"
 #include "uplink/inside.h"
 #include "uplink/policy.h"
 
@@ -45,14 +46,13 @@ static struct {
 static bool is_free(struct rtnl *host, const struct ip *ip, bool *other_run)
 {
 	const uint8_t whole = (uint8_t)(8 * ip_size(ip));
-	const uint8_t is_default = ip->family == AF_INET ? 8 : 16;
 	struct route route;
 	struct link link;
 
 	*other_run = false;
 	if (!ip->family || rtnl_route_lookup(host, ip, 0, &route) < 0)
 		return true;
-	if (route.prefix < is_default)
+	if (route_is_default(&route))
 		return true;
 	*other_run = route.prefix == whole && route.index &&
 		     rtnl_link_get(host, route.index, NULL, &link) == 0 &&
@@ -385,73 +385,47 @@ static int nat_fd(const struct uplink *uplink)
 	return nat.monitor ? rtnl_fd(nat.monitor) : -1;
 }
 
-struct news {
-	bool routes;
-	uint32_t ours;
-};
-
 static void note_event(enum rtnl_event event, const struct link *link,
 		       const struct route *route, void *context)
 {
-	struct news *news = context;
+	bool *news = context;
 
 	(void)link;
-	/* What we do ourselves is no news, or it would never end. */
-	if (route && (route->index == news->ours || route->table == news->ours))
+	/*
+	 * What runs do themselves is no news, or it would never end; nor are
+	 * the host's own addresses.
+	 */
+	if (route &&
+	    (route_is_of_a_run(route) || route->table == RT_TABLE_LOCAL))
 		return;
-	if (event == RTNL_EVENT_ROUTE_NEW || event == RTNL_EVENT_OVERRUN)
-		news->routes = true;
-}
-
-struct names {
-	uint32_t index[EGRESS_MAX];
-	size_t count;
-};
-
-static int collect_egress(const struct route *route, void *context)
-{
-	struct names *names = context;
-
-	if (route->type != RTN_UNICAST || route->table == RT_TABLE_LOCAL ||
-	    !route->index || route->index == PLAN_LO_INDEX)
-		return 0;
-	for (size_t i = 0; i < names->count; i++) {
-		if (names->index[i] == route->index)
-			return 0;
-	}
-	if (names->count < EGRESS_MAX)
-		names->index[names->count++] = route->index;
-
-	return 0;
+	if (event == RTNL_EVENT_ROUTE_NEW || event == RTNL_EVENT_ROUTE_DEL ||
+	    event == RTNL_EVENT_OVERRUN)
+		*news = true;
 }
 
 /* Without -d: answers may come in wherever a route leads now. */
 static int follow_routes(struct uplink *uplink)
 {
-	struct names names = { 0 };
-	int ret = rtnl_routes(uplink->host, AF_UNSPEC, collect_egress, &names);
+	struct survey survey;
+	int ret = routes_survey(uplink->host, 0, &survey);
 
-	for (size_t i = 0; ret >= 0 && i < names.count; i++) {
-		struct link link;
-
-		if (rtnl_link_get(uplink->host, names.index[i], NULL, &link) <
-			    0 ||
-		    !strncmp(link.name, "nsn-", 4))
-			continue;
-		ret = forward_by(uplink, link.name);
-	}
+	if (ret < 0)
+		return fail(-ret, "cannot read the routes of this host");
+	for (size_t i = 0; !ret && i < survey.egress_count; i++)
+		ret = forward_by(uplink, survey.egress[i].name);
+	free(survey.egress);
 
 	return ret;
 }
 
 static int nat_events(struct uplink *uplink)
 {
-	struct news news = { .ours = uplink->run.index };
+	bool news = false;
 	int ret = rtnl_monitor_read(nat.monitor, note_event, &news);
 
 	if (ret < 0)
 		return fail(-ret, "cannot follow the routes of this host");
-	if (!news.routes)
+	if (!news)
 		return 0;
 	if (uplink->plan->options->device)
 		return policy_follow(uplink);

@@ -13,76 +13,161 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fd.h"
 #include "base/log.h"
+#include "routes.h"
 
 /* Directly after the rule that leads to the table "local". */
 #define RULE_PRIORITY 1
 
-/* Tables from here on are those of runs. */
-#define PRIVATE_TABLES 0x100000
-
-#define ROUTES_MAX 512
-
-struct routes {
-	uint32_t device;
-	struct route route[ROUTES_MAX];
-	size_t count;
+/* The host's routes by the device of the plan, and the copies of them. */
+struct comparison {
+	const struct uplink *uplink;
+	struct routes wanted;
+	struct routes copies;
 };
-
-static bool is_of_the_link(const struct ip *ip)
-{
-	return ip->family == AF_INET6 && (IN6_IS_ADDR_LINKLOCAL(&ip->v6) ||
-					  IN6_IS_ADDR_MULTICAST(&ip->v6));
-}
 
 static int collect(const struct route *route, void *context)
 {
-	struct routes *routes = context;
+	struct comparison *both = context;
+	const struct plan *plan = both->uplink->plan;
+	bool carried =
+		route->destination.family == AF_INET ? plan->ip4 : plan->ip6;
 
-	if (route->type != RTN_UNICAST || route->index != routes->device ||
-	    route->table == RT_TABLE_LOCAL || route->table >= PRIVATE_TABLES ||
-	    is_of_the_link(&route->destination) || routes->count == ROUTES_MAX)
+	if (!carried || route->index != plan->facts->device.index)
 		return 0;
-	routes->route[routes->count++] = *route;
+	if (route->table == both->uplink->run.table)
+		routes_append(&both->copies, route);
+	else if (route_leaves(route))
+		routes_append(&both->wanted, route);
 
 	return 0;
 }
 
-/* The same way into the run's own table. */
-static void copy_route(const struct uplink *uplink, const struct route *route)
+/* What a table has but one route for. */
+static int by_key(const struct route *a, const struct route *b)
 {
-	struct route copy = *route;
+	int ret = a->destination.family - b->destination.family;
+
+	if (!ret)
+		ret = a->prefix - b->prefix;
+	if (!ret)
+		ret = memcmp(a->destination.bytes, b->destination.bytes,
+			     ip_size(&a->destination));
+	if (!ret)
+		ret = (a->metric > b->metric) - (a->metric < b->metric);
+
+	return ret;
+}
+
+/*
+ * The host may have several for one key, in several tables or with several
+ * next hops: the main table's comes first, and always the same of those.
+ */
+static int by_choice(const void *left, const void *right)
+{
+	const struct route *a = left;
+	const struct route *b = right;
+	int ret = by_key(a, b);
+
+	if (!ret)
+		ret = (a->table != RT_TABLE_MAIN) - (b->table != RT_TABLE_MAIN);
+	if (!ret)
+		ret = (a->table > b->table) - (a->table < b->table);
+	if (!ret)
+		ret = a->gateway.family - b->gateway.family;
+	if (!ret)
+		ret = memcmp(a->gateway.bytes, b->gateway.bytes,
+			     ip_size(&a->gateway));
+
+	return ret;
+}
+
+/* Sort, and keep the first for each key. */
+static void choose(struct routes *routes)
+{
+	size_t kept = 0;
+
+	if (!routes->count)
+		return;
+	qsort(routes->route, routes->count, sizeof(*routes->route), by_choice);
+	for (size_t i = 1; i < routes->count; i++) {
+		if (by_key(&routes->route[i], &routes->route[kept]) != 0)
+			routes->route[++kept] = routes->route[i];
+	}
+	routes->count = kept + 1;
+}
+
+/* Delete the copy @old, and make one of @new; either may be NULL for none. */
+static void exchange(const struct uplink *uplink, const struct route *old,
+		     const struct route *new)
+{
 	int ret;
 
-	copy.table = uplink->run.table;
-	copy.protocol = RTPROT_STATIC;
-	copy.multipath = false;
-	copy.source = (struct ip){ 0 };
-	/* The gateway's own route may stand in another table. */
-	copy.onlink = copy.gateway.family != AF_UNSPEC;
-	rtnl_route_add(uplink->host, &copy);
+	if (old)
+		rtnl_route_delete(uplink->host, old);
+	if (new) {
+		struct route copy = *new;
+
+		copy.table = uplink->run.table;
+		copy.protocol = RTPROT_STATIC;
+		copy.multipath = false;
+		copy.source = (struct ip){ 0 };
+		/* The gateway's own route may stand in another table. */
+		copy.onlink = copy.gateway.family != AF_UNSPEC;
+		rtnl_route_add(uplink->host, &copy);
+	}
 	ret = rtnl_commit(uplink->host);
-	if (ret < 0 && ret != -EEXIST)
+	/* -ESRCH: it went with the device in this moment. */
+	if (ret < 0 && ret != -ESRCH)
 		debug("cannot %s: %s", rtnl_failed(uplink->host),
 		      strerror(-ret));
 }
 
-static int copy_routes(const struct uplink *uplink)
+/* Go through both lists, which are in the same order, side by side. */
+static void reconcile(const struct comparison *both)
 {
-	autofree struct routes *routes = xcalloc(1, sizeof(*routes));
-	int ret;
+	const struct routes *wanted = &both->wanted;
+	const struct routes *copies = &both->copies;
+	size_t i = 0;
+	size_t j = 0;
 
-	routes->device = uplink->plan->facts->device.index;
-	ret = rtnl_routes(uplink->host, AF_UNSPEC, collect, routes);
+	while (i < wanted->count || j < copies->count) {
+		const struct route *new =
+			i < wanted->count ? &wanted->route[i] : NULL;
+		const struct route *old =
+			j < copies->count ? &copies->route[j] : NULL;
+		int order = !old ? -1 : !new ? 1 : by_key(new, old);
+
+		if (order > 0)
+			new = NULL;
+		if (order < 0)
+			old = NULL;
+		i += new != NULL;
+		j += old != NULL;
+		if (!new || !old || !ip_equal(&new->gateway, &old->gateway))
+			exchange(both->uplink, old, new);
+	}
+}
+
+/*
+ * Make the routes of the run's own table those by which the host itself leaves
+ * by the device, and no others. That everything else is unreachable is no route
+ * by the device, and stays.
+ *
+ * Returns 0, or a negative errno already reported.
+ */
+int policy_follow(const struct uplink *uplink)
+{
+	struct comparison both = { .uplink = uplink };
+	int ret = rtnl_routes(uplink->host, AF_UNSPEC, collect, &both);
+
 	if (ret < 0)
 		return fail(-ret, "cannot read the routes of this host");
-	/*
-	 * Shorter prefixes may lead to the gateways of longer ones, hence in
-	 * the order of the dump: connected routes come before the others.
-	 */
-	for (size_t i = 0; i < routes->count; i++)
-		copy_route(uplink, &routes->route[i]);
+	choose(&both.wanted);
+	choose(&both.copies);
+	reconcile(&both);
+	routes_free(&both.wanted);
+	routes_free(&both.copies);
 
 	return 0;
 }
@@ -125,15 +210,5 @@ int policy_install(const struct uplink *uplink)
 	if (!ret && uplink->plan->ip6)
 		ret = install_family(uplink, AF_INET6);
 
-	return ret < 0 ? ret : copy_routes(uplink);
-}
-
-/*
- * Routes of the host have changed: those that are new by the device come into
- * the table too; those that went with the device the kernel has removed.
- * Returns 0, or a negative errno already reported.
- */
-int policy_follow(const struct uplink *uplink)
-{
-	return copy_routes(uplink);
+	return ret < 0 ? ret : policy_follow(uplink);
 }

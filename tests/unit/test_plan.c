@@ -248,11 +248,12 @@ static void test_print(void **state)
 	char *text;
 	size_t size;
 	FILE *stream = open_memstream(&text, &size);
+	struct egress egress = { .name = "eth0" };
 
 	(void)state;
 	options.device = "eth0";
+	facts.egress = &egress;
 	facts.egress_count = 1;
-	strcpy(facts.egress[0].name, "eth0");
 	facts.strict_rp_filter = true;
 	assert_int_equal(plan_make(&options, &facts, &plan), 0);
 	plan_print(&plan, stream);
