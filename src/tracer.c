@@ -37,6 +37,7 @@
 
 struct tracer {
 	const struct plan *plan;
+	pid_t keeper;
 	int channel;
 	struct uplink uplink;
 	struct capture *capture;
@@ -240,6 +241,8 @@ static void finish(struct tracer *tracer, uint32_t linger_ms)
 {
 	struct tally tally = { 0 };
 
+	/* From here on nobody reads the channel that tells of its death. */
+	proc_die_with_parent(tracer->keeper);
 	tally.unfinished = linger(tracer, linger_ms);
 	debug("the program's connections have ended");
 	if (tracer->writing)
@@ -360,6 +363,7 @@ void tracer_main(const struct plan *plan, int channel, struct rtnl *host,
 {
 	struct tracer tracer = {
 		.plan = plan,
+		.keeper = getppid(),
 		.channel = channel,
 		.uplink = {
 			.ops = plan->engine == ENGINE_NAT ? &uplink_nat
