@@ -24,7 +24,8 @@ static int keep_link(const struct nlmsghdr *message, void *context)
 
 /*
  * Look up the interface called @name, which may be an alternative name of it,
- * or, if @name is NULL, numbered @index. Returns 0, or -ENODEV if there is none.
+ * or, if @name is NULL, numbered @index. Returns 0, or -ENODEV if there is
+ * none.
  */
 int rtnl_link_get(struct rtnl *rtnl, uint32_t index, const char *name,
 		  struct link *link)
