@@ -367,6 +367,7 @@ void plan_print(const struct plan *plan, FILE *stream)
 		print_nat(plan, stream);
 	if (facts->cgroup)
 		fprintf(stream, "cgroup: a child of %s\n", facts->cgroup);
+	fprintf(stream, "record: below /run/nsntrace, during the run\n");
 	print_names(plan, stream);
 	fprintf(stream, "capture: %s%s%s, %zu MiB of ring, as user %u\n",
 		plan->capture_device ? PLAN_INSIDE_NAME : "",
