@@ -157,12 +157,14 @@ static ssize_t receive(struct netlink *nl, void *bytes, size_t size)
 
 /*
  * Whether a whole message begins here, with @left bytes to go. Unlike libmnl's
- * this does not take a length over 2 GiB for a negative one.
+ * this does not take a length over 2 GiB for a negative one, and it wants the
+ * padding too, up to which libmnl looks for attributes.
  */
 bool netlink_ok(const struct nlmsghdr *message, int left)
 {
 	return mnl_nlmsg_ok(message, left) &&
-	       message->nlmsg_len <= (uint32_t)left;
+	       message->nlmsg_len <= (uint32_t)left &&
+	       MNL_ALIGN(message->nlmsg_len) <= (uint32_t)left;
 }
 
 /*

@@ -208,6 +208,10 @@ class Lab:
         groups = self._groups(entry)
 
         def enter():
+            # Whoever started the tests may have had some ignored.
+            for signo in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT,
+                          signal.SIGTERM, signal.SIGCHLD):
+                signal.signal(signo, signal.SIG_DFL)
             self._join_cgroup()
             _setns(self._pidfd,
                    CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET)

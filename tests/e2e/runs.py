@@ -71,10 +71,21 @@ def alive(lab, *args):
             if one.args == list(args) and one.state not in "ZX"]
 
 
+def read_line(stream):
+    """One line and no byte more: what a stream buffers, communicate() misses."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(stream.fileno(), 1)
+        if not byte:
+            break
+        line += byte
+    return line.decode(errors="replace")
+
+
 def read_until(stream, text):
     lines = []
     while not lines or text not in lines[-1]:
-        line = stream.readline()
+        line = read_line(stream)
         assert line, f"no {text!r} in {lines}"
         lines.append(line)
     return lines

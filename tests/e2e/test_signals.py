@@ -75,7 +75,8 @@ def test_group_ends(lab, name):
 
 
 @pytest.mark.parametrize("argv, code", [(SLEEP, -15), (
-    ["sh", "-c", "trap 'exit 3' TERM; sleep 1000 & echo started; wait"], 3)])
+    ["sh", "-c", "trap 'exit 3' TERM; echo started; "
+               "while :; do sleep 1000 & wait; done"], 3)])
 def test_term_to_all_at_once(lab, argv, code):
     """TERM to every process of a run, as of a unit, is a normal end."""
     front = start(lab, *argv)
