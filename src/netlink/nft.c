@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The tables of a run: what leaves for the world is masqueraded, and what the
- * host would say to the program by itself is dropped. All in one transaction,
- * so that there is never half of it. Silent: nft_failed() says what could not
- * be done. What other tables do to the traffic is not dealt with here.
+ * The tables of a run: what leaves for the world is masqueraded or does not
+ * leave, and what the host would say to the program by itself is dropped. All
+ * in one transaction, so that there is never half of it. Silent: nft_failed()
+ * says what could not be done. What other tables do to the traffic is not dealt
+ * with here.
  */
 #include "netlink/nft.h"
 
@@ -43,6 +44,12 @@ struct chain {
 static const struct chain nat = {
 	NFPROTO_INET,	      "postrouting",	 "nat",
 	NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC,
+};
+
+/* Behind all chains that could give a packet another source. */
+static const struct chain leaks = {
+	NFPROTO_INET,		"leaks", "filter", NF_INET_POST_ROUTING,
+	NF_IP_PRI_NAT_SRC + 50,
 };
 
 static const struct chain egress = {
@@ -175,6 +182,39 @@ static void add_masquerade(struct nft *nft, const struct nft_tables *tables,
 }
 
 /*
+ * Conntrack calls some packets invalid (a reset out of nowhere, flags that do
+ * not go together), and the host may exempt others from it: no NAT chain sees
+ * those. Where the program's own address means nothing, they must not appear.
+ */
+static void add_leaks(struct nft *nft, const struct nft_tables *tables,
+		      const struct ip *source)
+{
+	struct nftnl_rule *rule = new_rule();
+
+	nft_ip_saddr(rule, source);
+	nft_oifname(rule, NFT_CMP_NEQ, tables->interface);
+	nft_drop(rule);
+	add_rule(nft, tables, &leaks, rule, "drop of leaks");
+}
+
+static void add_nat(struct nft *nft, const struct nft_tables *tables)
+{
+	static const struct {
+		const struct chain *chain;
+		void (*add)(struct nft *nft, const struct nft_tables *tables,
+			    const struct ip *source);
+	} parts[] = { { &nat, add_masquerade }, { &leaks, add_leaks } };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		add_chain(nft, tables, parts[i].chain);
+		if (tables->ip4.family)
+			parts[i].add(nft, tables, &tables->ip4);
+		if (tables->ip6.family)
+			parts[i].add(nft, tables, &tables->ip6);
+	}
+}
+
+/*
  * What a host says by itself that need not go to a group: multicast listener
  * discovery, router and neighbour discovery; version 2 of the first.
  */
@@ -247,11 +287,7 @@ void nft_tables_build(struct nft *nft, const struct nft_tables *tables)
 	if (translates(tables) || !tables->egress)
 		add_table(nft, tables, NFPROTO_INET);
 	if (translates(tables))
-		add_chain(nft, tables, &nat);
-	if (tables->ip4.family)
-		add_masquerade(nft, tables, &tables->ip4);
-	if (tables->ip6.family)
-		add_masquerade(nft, tables, &tables->ip6);
+		add_nat(nft, tables);
 	if (tables->egress) {
 		add_table(nft, tables, NFPROTO_NETDEV);
 		add_egress(nft, tables);

@@ -43,12 +43,15 @@
 
 #define INET_TABLE(flags) "table 1 nsn-7 flags " flags
 #define NAT		  "chain 1 nsn-7 postrouting nat hook 4 prio 100 policy 1 dev none"
-#define MASQUERADE4                                           \
-	"rule 1 nsn-7 postrouting " NFPROTO " ==02 " IP_SADDR \
-	" ==0ac80007 " OIFNAME " !=" NSN_7 " masq"
-#define MASQUERADE6                                            \
-	"rule 1 nsn-7 postrouting " NFPROTO " ==0a " IP6_SADDR \
-	" ==20010db8000000000000000000000007 " OIFNAME " !=" NSN_7 " masq"
+#define LEAKS		  "chain 1 nsn-7 leaks filter hook 4 prio 150 policy 1 dev none"
+#define LEAVING4	  NFPROTO " ==02 " IP_SADDR " ==0ac80007 " OIFNAME " !=" NSN_7
+#define LEAVING6                   \
+	NFPROTO " ==0a " IP6_SADDR \
+		" ==20010db8000000000000000000000007 " OIFNAME " !=" NSN_7
+#define MASQUERADE4 "rule 1 nsn-7 postrouting " LEAVING4 " masq"
+#define MASQUERADE6 "rule 1 nsn-7 postrouting " LEAVING6 " masq"
+#define DROP4	    "rule 1 nsn-7 leaks " LEAVING4 " " DROP
+#define DROP6	    "rule 1 nsn-7 leaks " LEAVING6 " " DROP
 
 #define DISCOVERY L4PROTO " ==3a " ICMPV6_TYPE " >=82 <=88 " DROP
 #define MLDV2	  L4PROTO " ==3a " ICMPV6_TYPE " ==8f " DROP
@@ -263,25 +266,27 @@ static const struct {
 	  "2001:db8::7",
 	  true,
 	  true,
-	  { "begin", INET_TABLE("2"), NAT, MASQUERADE4, MASQUERADE6,
-	    EGRESS("2"), "end" } },
+	  { "begin", INET_TABLE("2"), NAT, MASQUERADE4, MASQUERADE6, LEAKS,
+	    DROP4, DROP6, EGRESS("2"), "end" } },
 	{ "10.200.0.7",
 	  NULL,
 	  true,
 	  true,
-	  { "begin", INET_TABLE("2"), NAT, MASQUERADE4, EGRESS("2"), "end" } },
+	  { "begin", INET_TABLE("2"), NAT, MASQUERADE4, LEAKS, DROP4,
+	    EGRESS("2"), "end" } },
 	{ NULL,
 	  "2001:db8::7",
 	  false,
 	  true,
-	  { "begin", INET_TABLE("0"), NAT, MASQUERADE6, EGRESS("0"), "end" } },
+	  { "begin", INET_TABLE("0"), NAT, MASQUERADE6, LEAKS, DROP6,
+	    EGRESS("0"), "end" } },
 	{ NULL, NULL, true, true, { "begin", EGRESS("2"), "end" } },
 	{ "10.200.0.7",
 	  "2001:db8::7",
 	  true,
 	  false,
-	  { "begin", INET_TABLE("2"), NAT, MASQUERADE4, MASQUERADE6, OUTPUT,
-	    "end" } },
+	  { "begin", INET_TABLE("2"), NAT, MASQUERADE4, MASQUERADE6, LEAKS,
+	    DROP4, DROP6, OUTPUT, "end" } },
 	{ NULL,
 	  NULL,
 	  false,
