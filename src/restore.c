@@ -121,7 +121,27 @@ static void restore_rule(struct rtnl *rtnl, const char *line)
 	debug("putting back the routing of %s", iif);
 	rtnl_rule_delete(rtnl, &rule);
 	rtnl_commit(rtnl);
-	flush_table(rtnl, rule.family, rule.table);
+	/* Whatever a record says: the tables of others are not ours to empty.
+	 */
+	if (routes_number_of_a_run(rule.table))
+		flush_table(rtnl, rule.family, rule.table);
+}
+
+static void restore_rule_to(struct rtnl *rtnl, const char *line)
+{
+	struct rule rule = { 0 };
+	char text[IP_TEXT_SIZE];
+	unsigned prefix;
+
+	if (sscanf(line, "to %63s %u %u %u", text, &prefix, &rule.priority,
+		   &rule.table) != 4 ||
+	    !ip_parse(text, &rule.destination))
+		return;
+	rule.family = rule.destination.family;
+	rule.prefix = (uint8_t)prefix;
+	debug("putting back the routing to %s", text);
+	rtnl_rule_delete(rtnl, &rule);
+	rtnl_commit(rtnl);
 }
 
 /*
@@ -170,6 +190,8 @@ void restore_run(struct rtnl *rtnl, int fd, bool stale)
 		line[strcspn(line, "\n")] = '\0';
 		if (!strncmp(line, "rule ", 5))
 			restore_rule(rtnl, line);
+		if (!strncmp(line, "to ", 3))
+			restore_rule_to(rtnl, line);
 		/* One's own takes a while, and goes behind the prompt. */
 		if (stale && !strncmp(line, "link ", 5))
 			restore_link(rtnl, line);

@@ -36,7 +36,8 @@ bool route_is_default(const struct route *route)
 	return route->prefix < (route->destination.family == AF_INET ? 8 : 16);
 }
 
-static bool is_of_runs(uint32_t number)
+/* Whether a link or a table with this number is a run's. */
+bool routes_number_of_a_run(uint32_t number)
 {
 	return number - ROUTES_RUN_BASE < ROUTES_RUNS;
 }
@@ -48,8 +49,8 @@ static bool is_of_runs(uint32_t number)
  */
 bool route_is_of_a_run(const struct route *route)
 {
-	return is_of_runs(route->table) ||
-	       (is_of_runs(route->index) &&
+	return routes_number_of_a_run(route->table) ||
+	       (routes_number_of_a_run(route->index) &&
 		route->prefix == 8 * ip_size(&route->destination));
 }
 

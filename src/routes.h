@@ -46,6 +46,7 @@ struct survey {
 };
 
 bool route_is_default(const struct route *route);
+bool routes_number_of_a_run(uint32_t number);
 bool route_is_of_a_run(const struct route *route);
 bool route_leaves(const struct route *route);
 

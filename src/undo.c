@@ -320,13 +320,27 @@ static int record(struct undo *undo, const char *line)
 }
 
 /*
- * Write down that a rule, and the routes of its table, are about to be made.
- * Returns 0, or a negative errno already reported.
+ * Write down that a rule by an interface, and the routes of its table, are
+ * about to be made. Returns 0, or a negative errno already reported.
  */
 int undo_rule(struct undo *undo, const struct rule *rule)
 {
 	autofree char *line = xasprintf("rule %u %u %u %s\n", rule->family,
 					rule->priority, rule->table, rule->iif);
+
+	return record(undo, line);
+}
+
+/*
+ * Write down that a rule for a destination is about to be made, which leads to
+ * a table that is not ours. As undo_rule().
+ */
+int undo_rule_to(struct undo *undo, const struct rule *rule)
+{
+	char text[IP_TEXT_SIZE];
+	autofree char *line = xasprintf(
+		"to %s %u %u %u\n", ip_format(&rule->destination, text),
+		rule->prefix, rule->priority, rule->table);
 
 	return record(undo, line);
 }

@@ -21,6 +21,9 @@
 
 #define MAC_SIZE 6
 
+/* The groups of before 2005 lack this one; a mask has room for it. */
+#define RULES6 (1u << (RTNLGRP_IPV6_RULE - 1))
+
 static int open_socket(struct rtnl **rtnl, int flags, unsigned int groups)
 {
 	int ret;
@@ -45,14 +48,15 @@ int rtnl_open(struct rtnl **rtnl)
 }
 
 /*
- * Open a socket that is told of links and of routes in the current network
+ * Open a socket that is told of routes and of rules in the current network
  * namespace; for rtnl_fd(), rtnl_monitor_read() and rtnl_close() only. Returns
  * 0, or -errno and *@monitor is NULL.
  */
 int rtnl_monitor_open(struct rtnl **monitor)
 {
 	return open_socket(monitor, SOCK_NONBLOCK,
-			   RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
+			   RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE |
+				   RTMGRP_IPV4_RULE | RULES6);
 }
 
 /* Close a socket of either kind; NULL is none. */
@@ -318,19 +322,25 @@ static void put_rule(struct rtnl *rtnl, uint16_t type, uint16_t flags,
 {
 	struct fib_rule_hdr *header;
 	struct nlmsghdr *message;
+	char text[IP_TEXT_SIZE];
 
+	ip_format(&rule->destination, text);
 	message = netlink_request(&rtnl->nl, type, flags,
-				  "%s rule from interface %s to table %u", verb,
-				  rule->iif, rule->table);
+				  "%s rule %s %s to table %u", verb,
+				  rule->iif ? "from interface" : "for",
+				  rule->iif ? rule->iif : text, rule->table);
 	header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
 	header->family = (uint8_t)rule->family;
+	header->dst_len = rule->prefix;
 	header->action = FR_ACT_TO_TBL;
-	mnl_attr_put_strz(message, FRA_IIFNAME, rule->iif);
+	if (rule->iif)
+		mnl_attr_put_strz(message, FRA_IIFNAME, rule->iif);
+	rtnl_put_ip(message, FRA_DST, &rule->destination);
 	mnl_attr_put_u32(message, FRA_TABLE, rule->table);
 	mnl_attr_put_u32(message, FRA_PRIORITY, rule->priority);
 }
 
-/* What enters by the interface is routed by the table. */
+/* What the rule is about is routed by its table. */
 void rtnl_rule_add(struct rtnl *rtnl, const struct rule *rule)
 {
 	put_rule(rtnl, RTM_NEWRULE, CREATE, "add", rule);

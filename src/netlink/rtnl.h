@@ -58,9 +58,11 @@ struct route {
 
 struct rule {
 	sa_family_t family;
-	const char *iif;
+	const char *iif; /* only what enters by this one; NULL: by any */
 	uint32_t table;
 	uint32_t priority;
+	struct ip destination; /* only what goes there; AF_UNSPEC: anywhere */
+	uint8_t prefix;
 };
 
 int rtnl_open(struct rtnl **rtnl);
@@ -102,17 +104,15 @@ int rtnl_route_lookup(struct rtnl *rtnl, const struct ip *destination,
 
 /* What changed on the host, told as it happens. */
 enum rtnl_event {
-	RTNL_EVENT_LINK_NEW,
-	RTNL_EVENT_LINK_DEL,
 	RTNL_EVENT_ROUTE_NEW,
 	RTNL_EVENT_ROUTE_DEL,
+	RTNL_EVENT_RULE,    /* some rule has come or gone */
 	RTNL_EVENT_OVERRUN, /* some were lost: look anew */
 };
 
 int rtnl_monitor_open(struct rtnl **monitor);
 int rtnl_monitor_read(struct rtnl *monitor,
 		      void (*each)(enum rtnl_event event,
-				   const struct link *link,
 				   const struct route *route, void *context),
 		      void *context);
 

@@ -231,8 +231,8 @@ int rtnl_route_lookup(struct rtnl *rtnl, const struct ip *destination,
 
 /* Whom news is for. */
 struct watch {
-	void (*each)(enum rtnl_event event, const struct link *link,
-		     const struct route *route, void *context);
+	void (*each)(enum rtnl_event event, const struct route *route,
+		     void *context);
 	void *context;
 	enum rtnl_event event;
 };
@@ -241,17 +241,7 @@ static int tell_route(const struct route *route, void *context)
 {
 	const struct watch *watch = context;
 
-	watch->each(watch->event, NULL, route, watch->context);
-
-	return 0;
-}
-
-static int tell_link(const struct nlmsghdr *message, const struct watch *watch)
-{
-	struct link link;
-
-	if (rtnl_parse_link(message, &link))
-		watch->each(watch->event, &link, NULL, watch->context);
+	watch->each(watch->event, route, watch->context);
 
 	return 0;
 }
@@ -261,18 +251,16 @@ static int tell(const struct nlmsghdr *message, void *context)
 	struct watch *watch = context;
 
 	switch (message->nlmsg_type) {
-	case RTM_NEWLINK:
-		watch->event = RTNL_EVENT_LINK_NEW;
-		return tell_link(message, watch);
-	case RTM_DELLINK:
-		watch->event = RTNL_EVENT_LINK_DEL;
-		return tell_link(message, watch);
 	case RTM_NEWROUTE:
 		watch->event = RTNL_EVENT_ROUTE_NEW;
 		return rtnl_parse_route(message, tell_route, watch);
 	case RTM_DELROUTE:
 		watch->event = RTNL_EVENT_ROUTE_DEL;
 		return rtnl_parse_route(message, tell_route, watch);
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+		watch->each(RTNL_EVENT_RULE, NULL, watch->context);
+		return 0;
 	default:
 		return 0;
 	}
@@ -280,12 +268,11 @@ static int tell(const struct nlmsghdr *message, void *context)
 
 /*
  * Hand over what has been told since the last call, without waiting. IPv4
- * routes that vanish because their interface went down are not told: the link
- * is. Returns 0 or -errno.
+ * routes that vanish because their interface went down are not told. Returns 0
+ * or -errno.
  */
 int rtnl_monitor_read(struct rtnl *monitor,
 		      void (*each)(enum rtnl_event event,
-				   const struct link *link,
 				   const struct route *route, void *context),
 		      void *context)
 {
@@ -293,7 +280,7 @@ int rtnl_monitor_read(struct rtnl *monitor,
 	int ret;
 
 	while ((ret = netlink_events(&monitor->nl, tell, &watch)) == -ENOBUFS)
-		each(RTNL_EVENT_OVERRUN, NULL, NULL, context);
+		each(RTNL_EVENT_OVERRUN, NULL, context);
 
 	return ret;
 }

@@ -22,6 +22,7 @@
 #include "base/sysctl.h"
 #include "netlink/nft.h"
 #include "routes.h"
+#include "uplink/answers.h"
 #include "uplink/inside.h"
 #include "uplink/policy.h"
 
@@ -323,8 +324,10 @@ static int configure_host(struct uplink *uplink)
 	if (plan->ip6)
 		route_inside(uplink, &run->ip6);
 	ret = rtnl_commit(host);
+	if (ret < 0)
+		return fail(-ret, "cannot %s", rtnl_failed(host));
 
-	return ret < 0 ? fail(-ret, "cannot %s", rtnl_failed(host)) : 0;
+	return answers_lead_back(uplink);
 }
 
 static int add_tables(struct uplink *uplink)
@@ -385,12 +388,17 @@ static int nat_fd(const struct uplink *uplink)
 	return nat.monitor ? rtnl_fd(nat.monitor) : -1;
 }
 
-static void note_event(enum rtnl_event event, const struct link *link,
-		       const struct route *route, void *context)
-{
-	bool *news = context;
+/* What has changed on the host. */
+struct news {
+	bool routes;
+	bool rules;
+};
 
-	(void)link;
+static void note_event(enum rtnl_event event, const struct route *route,
+		       void *context)
+{
+	struct news *news = context;
+
 	/*
 	 * What runs do themselves is no news, or it would never end; nor are
 	 * the host's own addresses.
@@ -398,9 +406,8 @@ static void note_event(enum rtnl_event event, const struct link *link,
 	if (route &&
 	    (route_is_of_a_run(route) || route->table == RT_TABLE_LOCAL))
 		return;
-	if (event == RTNL_EVENT_ROUTE_NEW || event == RTNL_EVENT_ROUTE_DEL ||
-	    event == RTNL_EVENT_OVERRUN)
-		*news = true;
+	news->routes |= event != RTNL_EVENT_RULE;
+	news->rules |= event == RTNL_EVENT_RULE || event == RTNL_EVENT_OVERRUN;
 }
 
 /* Without -d: answers may come in wherever a route leads now. */
@@ -420,13 +427,15 @@ static int follow_routes(struct uplink *uplink)
 
 static int nat_events(struct uplink *uplink)
 {
-	bool news = false;
+	struct news news = { 0 };
 	int ret = rtnl_monitor_read(nat.monitor, note_event, &news);
 
 	if (ret < 0)
 		return fail(-ret, "cannot follow the routes of this host");
-	if (!news)
-		return 0;
+	if (news.routes || news.rules)
+		ret = answers_lead_back(uplink);
+	if (ret < 0 || !news.routes)
+		return ret;
 	if (uplink->plan->options->device)
 		return policy_follow(uplink);
 

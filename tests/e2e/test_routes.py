@@ -198,6 +198,53 @@ ip -6 route add default via 2001:db8:2::9 dev eth1 table 100 metric 2000""")
     assert found == [["198.51.100.1"], ["2001:db8:2::1"]]
 
 
+BEFORE_MAIN = """ip route add default via 192.0.2.1 dev eth0 table 100
+ip rule add pref 100 lookup 100
+ip -6 route add default via 2001:db8:1::1 dev eth0 table 100
+ip -6 rule add pref 100 lookup 100"""
+
+
+@pytest.mark.parametrize("options", [(), ("-d", "eth0")], ids=["any", "device"])
+def test_default_before_main(lab, options):
+    """Answers find back where a rule leads all away from the main table."""
+    lab.sh(BEFORE_MAIN)
+    before = settled(lab)
+    for address in INTERNET:
+        trace(lab, "ping", "-nc1", "-W5", address, options=options)
+    (lab.dir / "trace.pcap").unlink()
+    lab.wait_state(before)
+
+
+@pytest.mark.parametrize("options", [(), ("-d", "eth0")], ids=["any", "device"])
+def test_default_before_main_later(lab, options):
+    """Also if somebody makes the rule, or takes ours away, during a run."""
+    lab.sh(BEFORE_MAIN)
+    before = settled(lab)
+    lab.sh("ip rule del pref 100; ip -6 rule del pref 100")
+    run = open_run(lab, *options)
+    lab.sh("ip rule add pref 100 lookup 100; ip -6 rule add pref 100 lookup 100")
+    for family, address in zip((4, 6), INTERNET):
+        wait_for(lambda: ping(run, address), timeout=10, what="an answer")
+        ours = lab.sh(f"ip -{family} rule").splitlines()
+        ours, = [line for line in ours if " to " in line]
+        lab.sh(f"ip -{family} rule del pref {ours.split(':')[0]} "
+               + ours.split("from all")[1])
+        wait_for(lambda: ping(run, address), timeout=10, what="an answer")
+    close_run(run)
+    (lab.dir / "open.pcap").unlink()
+    lab.wait_state(before)
+
+
+def test_no_rule_without_need(lab):
+    """Where the main table is asked anyway, the host's rules stay as they are."""
+    before = settled(lab)
+    run = open_run(lab)
+    during = lab.state()
+    close_run(run)
+    assert during["routes"] != before["routes"]
+    assert during["rules"] == before["rules"]
+
+
 @pytest.mark.parametrize("table", [100, 1836018789])
 def test_other_table(lab, table):
     """DEV's routes count in whatever table somebody keeps them."""

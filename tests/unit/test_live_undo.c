@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -44,7 +45,14 @@ static void obey(char order, struct undo **undo, struct rtnl *rtnl)
 		.table = TABLE,
 		.destination.family = AF_INET,
 	};
+	struct rule to = {
+		.table = RT_TABLE_MAIN,
+		.priority = 77,
+		.prefix = 128,
+	};
 
+	ip_parse("2001:db8::7", &to.destination);
+	to.family = to.destination.family;
 	switch (order) {
 	case 's':
 		if (undo_sysctl(*undo, NAME, "1") < 0)
@@ -55,6 +63,13 @@ static void obey(char order, struct undo **undo, struct rtnl *rtnl)
 			_exit(2);
 		rtnl_rule_add(rtnl, &rule);
 		rtnl_route_add(rtnl, &route);
+		if (rtnl_commit(rtnl) < 0)
+			_exit(3);
+		break;
+	case 't':
+		if (undo_rule_to(*undo, &to) < 0)
+			_exit(2);
+		rtnl_rule_add(rtnl, &to);
 		if (rtnl_commit(rtnl) < 0)
 			_exit(3);
 		break;
@@ -290,6 +305,73 @@ static void test_rule_goes(void **state)
 	finish(&run, 0);
 }
 
+static int count_main(const struct route *route, void *context)
+{
+	unsigned *count = context;
+
+	*count += route->table == RT_TABLE_MAIN && route->prefix == 32;
+
+	return 0;
+}
+
+/* The host's own route, and rules at our priority. */
+static void assert_host(unsigned routes, int rules)
+{
+	unsigned found = 0;
+	struct rtnl *rtnl;
+
+	assert_int_equal(rtnl_open(&rtnl), 0);
+	assert_true(rtnl_routes(rtnl, AF_UNSPEC, count_main, &found) >= 0);
+	rtnl_close(rtnl);
+	assert_int_equal(found, routes);
+	assert_int_equal(system("ip -6 rule show pref 77 | grep -q ."),
+			 rules ? 0 : 0x100);
+}
+
+/* A rule that leads to a table of the host's goes, and the table stays. */
+static void test_rule_to_main_goes(void **state)
+{
+	struct process run = start();
+	struct process killed = start();
+
+	(void)state;
+	assert_int_equal(system("ip route add blackhole 198.51.100.7; "
+				"ip -6 route add blackhole 2001:db8::/32"),
+			 0);
+	order(&run, 't');
+	assert_host(2, 1);
+	order(&run, 'u');
+	assert_host(2, 0);
+	order(&killed, 't');
+	finish(&killed, SIGKILL);
+	assert_host(2, 1);
+	finish(&run, 0);
+	run = start();
+	assert_host(2, 0);
+	order(&run, 'u');
+	finish(&run, 0);
+	assert_true(run_is_empty());
+}
+
+/* Not even if a record tells so. */
+static void test_main_is_never_emptied(void **state)
+{
+	struct process killed = start();
+	struct process next;
+
+	(void)state;
+	assert_int_equal(system("for record in /run/nsntrace/*/run.*; do "
+				"echo rule 2 77 254 lo >>$record; "
+				"echo rule 10 77 254 lo >>$record; done"),
+			 0);
+	finish(&killed, SIGKILL);
+	next = start();
+	assert_host(2, 0);
+	order(&next, 'u');
+	finish(&next, 0);
+	assert_true(run_is_empty());
+}
+
 /* Many at once, in no order: the value never goes while one holds it. */
 static void test_crowd(void **state)
 {
@@ -333,6 +415,8 @@ int main(void)
 		cmocka_unit_test_setup(test_next_run_restores, set_up),
 		cmocka_unit_test_setup(test_killed_beside_a_living_one, set_up),
 		cmocka_unit_test_setup(test_rule_goes, set_up),
+		cmocka_unit_test_setup(test_rule_to_main_goes, set_up),
+		cmocka_unit_test_setup(test_main_is_never_emptied, set_up),
 		cmocka_unit_test_setup(test_crowd, set_up),
 	};
 

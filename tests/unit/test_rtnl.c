@@ -319,7 +319,9 @@ static void neighbour(void **state)
 
 static void rule(void **state)
 {
-	const struct rule wanted = { AF_INET, "nsn-7", 4711, 1 };
+	const struct rule wanted = {
+		.family = AF_INET, .iif = "nsn-7", .table = 4711, .priority = 1
+	};
 	const struct nlattr *said[ATTRIBUTES] = { 0 };
 	const struct nlmsghdr *message;
 	const struct fib_rule_hdr *header;
@@ -333,6 +335,30 @@ static void rule(void **state)
 	is_string(said[FRA_IIFNAME], "nsn-7");
 	is_u32(said[FRA_TABLE], 4711);
 	is_u32(said[FRA_PRIORITY], 1);
+	assert_int_equal(header->dst_len, 0);
+	assert_null(said[FRA_DST]);
+}
+
+static void rule_for_a_destination(void **state)
+{
+	const struct rule wanted = { .family = AF_INET6,
+				     .table = RT_TABLE_MAIN,
+				     .priority = 2,
+				     .destination = ip_of("2001:db8::7"),
+				     .prefix = 128 };
+	const struct nlattr *said[ATTRIBUTES] = { 0 };
+	const struct nlmsghdr *message;
+	const struct fib_rule_hdr *header;
+
+	rtnl_rule_add(*state, &wanted);
+	message = only_request(*state, RTM_NEWRULE, CREATE);
+	header = mnl_nlmsg_get_payload(message);
+	assert_int_equal(header->family, AF_INET6);
+	assert_int_equal(header->dst_len, 128);
+	mnl_attr_parse(message, sizeof(*header), keep_attribute, said);
+	assert_null(said[FRA_IIFNAME]);
+	is_bytes(said[FRA_DST], wanted.destination.bytes, 16);
+	is_u32(said[FRA_TABLE], RT_TABLE_MAIN);
 }
 
 /* A message of the kernel's, made by hand. */
@@ -546,6 +572,7 @@ int main(void)
 		BUILDS(routes_have_defaults),
 		BUILDS(neighbour),
 		BUILDS(rule),
+		BUILDS(rule_for_a_destination),
 		cmocka_unit_test(links_are_read),
 		cmocka_unit_test(bridge_news_is_not_ours),
 		cmocka_unit_test(the_own_end_of_a_tunnel),
