@@ -38,7 +38,10 @@ static const char *const pools6[PLAN_POOLS6] = { "64:ff9b:1::", "2001:2::" };
 #define MIB	    ((size_t)1024 * 1024)
 #define QUEUE_MIB   256
 #define DNS_PORT    53
+#define SERVERS_MAX RESOLV_SERVERS_MAX
 #define IP6_MIN_MTU 1280 /* RFC 8200, section 5 */
+
+_Static_assert(OPTIONS_DNS_MAX <= SERVERS_MAX, "room for --dns");
 
 /* Unlike numbers for runs that start at once, unlike ones for those after. */
 static uint32_t first_number(pid_t pid)
@@ -193,6 +196,60 @@ static void relay_dns(struct plan *plan, const struct ip *listen,
 	add_service(plan, true, listen, upstream);
 }
 
+/* Whether only one link leads to @server: "fe80::1%eth0". */
+static bool is_on_link(const struct ip *server)
+{
+	return server->family == AF_INET6 && server->scope &&
+	       IN6_IS_ADDR_LINKLOCAL(&server->v6);
+}
+
+static bool is_among(const struct ip *servers, size_t count,
+		     const struct ip *server)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (ip_equal(&servers[i], server))
+			return true;
+	}
+
+	return false;
+}
+
+/*
+ * The program is told another address in place of each of @servers that it
+ * cannot reach because the link is the host's: one of the loopback that stands
+ * for none of the others. Returns whether there is any.
+ */
+static bool stand_in(struct ip *servers, size_t count)
+{
+	bool any = false;
+	struct ip local;
+
+	ip_parse("127.53.0.1", &local);
+	for (size_t i = 0; i < count; i++) {
+		if (!is_on_link(&servers[i]))
+			continue;
+		while (is_among(servers, count, &local))
+			local.bytes[3]++;
+		servers[i] = local;
+		any = true;
+	}
+
+	return any;
+}
+
+/* What resolv.conf says instead, where it must: @told in place of @servers. */
+static void plan_resolv_conf(struct plan *plan, const struct ip *servers,
+			     const struct ip *told, size_t count)
+{
+	const char *text = plan->facts->resolv.text;
+
+	plan->resolv_conf =
+		plan->options->dns_count
+			? resolv_with_servers(text, told, count)
+			: resolv_with_replaced(text, servers, told, count);
+	plan->mounts.resolv_conf = plan->resolv_conf;
+}
+
 /*
  * The relay answers at every loopback address at which the program will look
  * for a name server. Without a resolv.conf that is 127.0.0.1 (resolv.conf(5)).
@@ -204,14 +261,18 @@ static void plan_dns(struct plan *plan)
 	const struct ip *servers =
 		options->dns_count ? options->dns : resolv->servers;
 	size_t count = options->dns_count ? options->dns_count : resolv->count;
+	struct ip told[SERVERS_MAX];
 	struct ip local;
 
 	if (plan->engine == ENGINE_NONE)
 		return;
 
+	memcpy(told, servers, count * sizeof(*told));
+	if (stand_in(told, count) || options->dns_count)
+		plan_resolv_conf(plan, servers, told, count);
 	for (size_t i = 0; i < count; i++) {
-		if (ip_is_loopback(&servers[i]))
-			relay_dns(plan, &servers[i], &servers[i]);
+		if (ip_is_loopback(&told[i]))
+			relay_dns(plan, &told[i], &servers[i]);
 	}
 	ip_parse("127.0.0.1", &local);
 	if (!resolv->present || !resolv->count)
@@ -221,12 +282,6 @@ static void plan_dns(struct plan *plan)
 	ip_parse("127.0.0.53", &local);
 	if (plan->facts->resolved && !options->dns_count)
 		relay_dns(plan, &local, &local);
-
-	if (options->dns_count) {
-		plan->resolv_conf = resolv_with_servers(
-			resolv->text, options->dns, options->dns_count);
-		plan->mounts.resolv_conf = plan->resolv_conf;
-	}
 }
 
 static void plan_mounts(struct plan *plan)
@@ -349,8 +404,8 @@ static void print_names(const struct plan *plan, FILE *stream)
 		fprintf(stream, "mount: %s hidden from the program\n",
 			plan->mounts.hidden[i]);
 	if (plan->mounts.resolv_conf)
-		fprintf(stream, "mount: %s with the given servers\n",
-			RESOLV_PATH);
+		fprintf(stream, "mount: %s with %s servers\n", RESOLV_PATH,
+			plan->options->dns_count ? "the given" : "relayed");
 }
 
 /* Say on @stream what a run would do, one choice a line. */

@@ -69,44 +69,48 @@ static void server_add(struct resolv *resolv, const struct ip *server)
 		resolv->servers[resolv->count++] = *server;
 }
 
-/* Take in one line; what is no nameserver line is none of our business. */
-static void line_parse(const char *line, struct resolv *resolv)
+/*
+ * Whether the line names a server, and which. The rules are those of glibc's
+ * resolv/res_init.c: the keyword begins the line, a blank ends it and the
+ * address, the rest of the line does not count.
+ */
+static bool line_parse(const char *line, struct ip *server)
 {
 	char word[IP_TEXT_SIZE] = "";
-	struct ip server;
 	size_t length;
 
 	if (strncmp(line, KEYWORD, KEYWORD_LENGTH) != 0)
-		return;
+		return false;
 	line += KEYWORD_LENGTH;
 	if (*line != ' ' && *line != '\t')
-		return;
+		return false;
 	line += strspn(line, " \t");
 
 	length = strcspn(line, " \t\n");
 	if (length >= sizeof(word))
-		return;
+		return false;
 	memcpy(word, line, length);
 
-	if (!server_parse(word, &server))
-		return;
-	server_normalise(&server);
-	server_add(resolv, &server);
+	if (!server_parse(word, server))
+		return false;
+	server_normalise(server);
+
+	return true;
 }
 
 /*
  * Find the servers that @text names: each once, in the order of the file, and
- * no more than RESOLV_SERVERS_MAX. The rules are those of glibc's
- * resolv/res_init.c: the keyword begins the line, a blank ends it and the
- * address, the rest of the line does not count. Sets servers and count only.
+ * no more than RESOLV_SERVERS_MAX. Sets servers and count only.
  */
 void resolv_parse(const char *text, struct resolv *resolv)
 {
 	const char *line = text;
+	struct ip server;
 
 	resolv->count = 0;
 	while (*line) {
-		line_parse(line, resolv);
+		if (line_parse(line, &server))
+			server_add(resolv, &server);
 		line += line_length(line);
 		line += *line == '\n';
 	}
@@ -201,6 +205,13 @@ static bool names_server(const char *line)
 	       isspace((unsigned char)line[KEYWORD_LENGTH]);
 }
 
+/* The line at @text up to its newline, which it need not have. */
+static void append_line(struct buf *buf, const char *text)
+{
+	buf_append(buf, text, line_length(text));
+	buf_string(buf, "\n");
+}
+
 static void append_server(struct buf *buf, const struct ip *server)
 {
 	char address[IP_TEXT_SIZE];
@@ -226,17 +237,41 @@ char *resolv_with_servers(const char *text, const struct ip *servers,
 	struct buf buf = { 0 };
 
 	while (text && *text) {
-		size_t length = line_length(text);
-
-		if (!names_server(text)) {
-			buf_append(&buf, text, length);
-			buf_string(&buf, "\n");
-		}
-		text += length;
+		if (!names_server(text))
+			append_line(&buf, text);
+		text += line_length(text);
 		text += *text == '\n';
 	}
 	for (size_t i = 0; i < count; i++)
 		append_server(&buf, &servers[i]);
+	buf_u8(&buf, '\0');
+
+	return (char *)buf.bytes;
+}
+
+/*
+ * Make the text of a configuration that is like @text, but names the server
+ * @to[i] wherever @text names @from[i], of @count each. The caller frees what
+ * is returned.
+ */
+char *resolv_with_replaced(const char *text, const struct ip *from,
+			   const struct ip *to, size_t count)
+{
+	struct buf buf = { 0 };
+	struct ip server;
+
+	while (*text) {
+		size_t i = line_parse(text, &server) ? 0 : count;
+
+		while (i < count && !ip_equal(&server, &from[i]))
+			i++;
+		if (i < count)
+			append_server(&buf, &to[i]);
+		else
+			append_line(&buf, text);
+		text += line_length(text);
+		text += *text == '\n';
+	}
 	buf_u8(&buf, '\0');
 
 	return (char *)buf.bytes;

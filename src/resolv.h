@@ -23,6 +23,8 @@ int resolv_read(const char *path, struct resolv *resolv);
 void resolv_parse(const char *text, struct resolv *resolv);
 char *resolv_with_servers(const char *text, const struct ip *servers,
 			  size_t count);
+char *resolv_with_replaced(const char *text, const struct ip *from,
+			   const struct ip *to, size_t count);
 void resolv_free(struct resolv *resolv);
 
 #endif

@@ -10,6 +10,7 @@ from waiting import wait_for
 STUB = "/run/systemd/resolve/stub-resolv.conf"
 NSCD, RESOLVED = "/run/nscd/socket", "/run/systemd/resolve/io.systemd.Resolve"
 PUBLIC = ["9.9.9.9", "1.1.1.1", "8.8.8.8", "208.67.222.222"]
+LINK, STAND_IN = "fe80::1", "127.53.0.1"  # only a link, and who stands for it
 NAME, ADDRESS = "www.example.test", "192.0.2.1"
 GETENT = f"getent ahostsv4 {NAME}"
 
@@ -24,6 +25,7 @@ class Names:
             "127.0.0.1": lab.dnsmasq(["127.0.0.1"], device=None),
             "::1": lab.dnsmasq(["::1"], device=None),
             "192.0.2.1": lab.dns_server(),
+            LINK: lab.server.dnsmasq([LINK], device=None),
         }
         lab.server.run(["ip", "addr", "add", PUBLIC[0], "dev", "lo"],
                        check=True)
@@ -91,6 +93,26 @@ def test_several(names):
     only(names, before, "127.0.0.53")
     assert set(queries(done.path)) == {("127.0.0.54", "udp"),
                                        ("127.0.0.53", "udp")}
+
+
+@pytest.mark.parametrize("options", [[], ["--dns", f"{LINK}%eth0"]],
+                         ids=["host", "option"])
+def test_on_the_link(names, options):
+    """A resolver that only the host's link leads to is asked all the same."""
+    lab = names.lab
+    text = f"search a.test\nnameserver {LINK}%eth0\nnameserver 192.0.2.1\n"
+    lab.resolv_conf(text)
+    before, state = names.asked(), settled(lab)
+    done = trace(lab, "sh", "-c", f"{GETENT}; dig +short +tcp {NAME} A;"
+                 "cat /etc/resolv.conf", options=options)
+    assert done.stdout.startswith(ADDRESS)
+    assert f"search a.test\nnameserver {STAND_IN}\n" in done.stdout
+    assert "nameserver 192.0.2.1" in done.stdout or options
+    only(names, before, LINK)
+    assert queries(done.path) == [(STAND_IN, "udp"), (STAND_IN, "tcp")]
+    assert lab.sh("cat /etc/resolv.conf") == text
+    done.path.unlink()
+    lab.wait_state(state)
 
 
 def test_as_user(names):

@@ -215,6 +215,54 @@ static void test_resolvers(void **state)
 	assert_non_null(strstr(plan.mounts.resolv_conf, "nameserver 9.9.9.9"));
 }
 
+/* Inside there is no such link: the relay stands in for who is on it. */
+static void test_resolvers_on_the_link(void **state)
+{
+	static char text[] = "search a.example\n"
+			     "nameserver fe80::1%lo # by rdnssd\n"
+			     "nameserver 127.53.0.1\n"
+			     "nameserver 192.0.2.53\n"
+			     "nameserver fe80::2%lo\n"
+			     "options edns0";
+	struct resolv *resolv = &facts.resolv;
+
+	(void)state;
+	resolv->text = text;
+	resolv_parse(text, resolv);
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_string_equal(plan.mounts.resolv_conf, "search a.example\n"
+						     "nameserver 127.53.0.2\n"
+						     "nameserver 127.53.0.1\n"
+						     "nameserver 192.0.2.53\n"
+						     "nameserver 127.53.0.3\n"
+						     "options edns0\n");
+	assert_int_equal(plan.service_count, 6);
+	expect_service(0, false, "127.53.0.2", "fe80::1");
+	assert_int_equal(plan.services[0].upstream.scope, 1);
+	expect_service(1, true, "127.53.0.2", "fe80::1");
+	expect_service(2, false, "127.53.0.1", "127.53.0.1");
+	expect_service(4, false, "127.53.0.3", "fe80::2");
+	plan_free(&plan);
+
+	/* Given ones are told apart likewise. */
+	assert_true(ip_parse("fe80::3%lo", &options.dns[0]));
+	options.dns_count = 1;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_string_equal(plan.mounts.resolv_conf, "search a.example\n"
+						     "options edns0\n"
+						     "nameserver 127.53.0.1\n");
+	assert_int_equal(plan.service_count, 2);
+	expect_service(0, false, "127.53.0.1", "fe80::3");
+	plan_free(&plan);
+
+	/* Nobody reaches one whose link is not said. */
+	options.dns_count = 0;
+	resolv_parse("nameserver fe80::1\n", resolv);
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_null(plan.mounts.resolv_conf);
+	assert_int_equal(plan.service_count, 0);
+}
+
 static void test_root_never_observes(void **state)
 {
 	(void)state;
@@ -279,6 +327,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_resolvers, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(test_resolvers_on_the_link,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_root_never_observes,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_outfile, set_up,
