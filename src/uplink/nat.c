@@ -32,6 +32,8 @@
 /* A namespace may inherit from the host that new interfaces have no IPv6. */
 #define INSIDE_NO_IP6 "net/ipv6/conf/" PLAN_INSIDE_NAME "/disable_ipv6"
 
+#define RP_FILTER_ALL "net/ipv4/conf/all/rp_filter"
+
 /* keeper's side of the engine; a run has one uplink. */
 static struct {
 	struct nft *nft;
@@ -276,15 +278,50 @@ static int forwarding(struct uplink *uplink)
 	/* The program may be root inside, and must not advertise to us. */
 	if (!ret && plan->ip6_links && facts->ip6)
 		ret = set_link(uplink, "ipv6", "accept_ra", "0");
-	for (size_t i = 0; !ret && i < facts->egress_count; i++)
+	for (size_t i = 0;
+	     !ret && !plan->options->device && i < facts->egress_count; i++)
 		ret = forward_by(uplink, facts->egress[i].name);
-	/*
-	 * An answer that comes in by DEV from beyond its gateway is not where
-	 * the host's own routing would send it: strict checks would drop it.
-	 */
-	if (!ret && plan->options->device && facts->strict_rp_filter)
-		ret = set_host(uplink, "ipv4", facts->device.name, "rp_filter",
-			       "2");
+
+	return ret;
+}
+
+/*
+ * An answer that comes in by DEV from beyond its gateway is not where the
+ * host's own routing would send it: strict checks would drop it. The kernel
+ * takes the higher of two values; 2 is loose (RFC 3704), and must stay so for
+ * us if it is another run that has set it.
+ */
+static int loosen(struct uplink *uplink, const char *device)
+{
+	char name[80];
+
+	snprintf(name, sizeof(name), "net/ipv4/conf/%s/rp_filter", device);
+	if (sysctl_is(RP_FILTER_ALL, "2") ||
+	    (sysctl_is(RP_FILTER_ALL, "0") && sysctl_is(name, "0")))
+		return 0;
+
+	return set_host(uplink, "ipv4", device, "rp_filter", "2");
+}
+
+/*
+ * With -d: leave by DEV, and nothing else. It may have been made anew under its
+ * name, as VPNs do, or be known by its number only; while there is none there
+ * are no routes by it either.
+ */
+static int follow_device(struct uplink *uplink)
+{
+	const struct link *known = &uplink->plan->facts->device;
+	struct link device;
+	int ret;
+
+	if (rtnl_link_get(uplink->host, 0, known->name, &device) < 0 &&
+	    rtnl_link_get(uplink->host, known->index, NULL, &device) < 0)
+		return 0;
+	ret = forward_by(uplink, device.name);
+	if (!ret && uplink->plan->ip4)
+		ret = loosen(uplink, device.name);
+	if (!ret)
+		ret = policy_follow(uplink, device.index);
 
 	return ret;
 }
@@ -365,6 +402,8 @@ static int nat_host(struct uplink *uplink)
 		ret = forwarding(uplink);
 	if (!ret && uplink->plan->options->device)
 		ret = policy_install(uplink);
+	if (!ret && uplink->plan->options->device)
+		ret = follow_device(uplink);
 	if (!ret)
 		ret = configure_host(uplink);
 
@@ -437,7 +476,7 @@ static int nat_events(struct uplink *uplink)
 	if (ret < 0 || !news.routes)
 		return ret;
 	if (uplink->plan->options->device)
-		return policy_follow(uplink);
+		return follow_device(uplink);
 
 	return follow_routes(uplink);
 }

@@ -19,9 +19,10 @@
 /* Directly after the rule that leads to the table "local". */
 #define RULE_PRIORITY 1
 
-/* The host's routes by the device of the plan, and the copies of them. */
+/* The host's routes by the device, and the copies of them. */
 struct comparison {
 	const struct uplink *uplink;
+	uint32_t device;
 	struct routes wanted;
 	struct routes copies;
 };
@@ -33,11 +34,11 @@ static int collect(const struct route *route, void *context)
 	bool carried =
 		route->destination.family == AF_INET ? plan->ip4 : plan->ip6;
 
-	if (!carried || route->index != plan->facts->device.index)
+	if (!carried || route->type != RTN_UNICAST)
 		return 0;
 	if (route->table == both->uplink->run.table)
 		routes_append(&both->copies, route);
-	else if (route_leaves(route))
+	else if (route->index == both->device && route_leaves(route))
 		routes_append(&both->wanted, route);
 
 	return 0;
@@ -144,21 +145,22 @@ static void reconcile(const struct comparison *both)
 			old = NULL;
 		i += new != NULL;
 		j += old != NULL;
-		if (!new || !old || !ip_equal(&new->gateway, &old->gateway))
+		if (!new || !old || new->index != old->index ||
+		    !ip_equal(&new->gateway, &old->gateway))
 			exchange(both->uplink, old, new);
 	}
 }
 
 /*
  * Make the routes of the run's own table those by which the host itself leaves
- * by the device, and no others. That everything else is unreachable is no route
- * by the device, and stays.
+ * by the interface numbered @device, and no others. That everything else is
+ * unreachable is no such route, and stays.
  *
  * Returns 0, or a negative errno already reported.
  */
-int policy_follow(const struct uplink *uplink)
+int policy_follow(const struct uplink *uplink, uint32_t device)
 {
-	struct comparison both = { .uplink = uplink };
+	struct comparison both = { .uplink = uplink, .device = device };
 	int ret = rtnl_routes(uplink->host, AF_UNSPEC, collect, &both);
 
 	if (ret < 0)
@@ -198,8 +200,9 @@ static int install_family(const struct uplink *uplink, sa_family_t family)
 }
 
 /*
- * Bind what the program sends to the device of the plan. Written down in the
- * uplink's undo list first. Returns 0, or a negative errno already reported.
+ * Have what the program sends routed by the run's own table, which leads
+ * nowhere yet. Written down in the uplink's undo list first. Returns 0, or a
+ * negative errno already reported.
  */
 int policy_install(const struct uplink *uplink)
 {
@@ -210,5 +213,5 @@ int policy_install(const struct uplink *uplink)
 	if (!ret && uplink->plan->ip6)
 		ret = install_family(uplink, AF_INET6);
 
-	return ret < 0 ? ret : policy_follow(uplink);
+	return ret;
 }

@@ -5,6 +5,6 @@
 #include "uplink/uplink.h"
 
 int policy_install(const struct uplink *uplink);
-int policy_follow(const struct uplink *uplink);
+int policy_follow(const struct uplink *uplink, uint32_t device);
 
 #endif

@@ -53,6 +53,31 @@ def test_leaves_by_device(two, sinks, rp_filter, v6):
     two.wait_state(before)
 
 
+def test_beside_another(two):
+    """What one run has loosened stays so for another that goes on."""
+    two.sysctl("net.ipv4.conf.eth1.rp_filter", 1)
+    before = settled(two)
+    runs = []
+
+    def answered(run):
+        run.stdin.write("try\n")
+        run.stdin.flush()
+        return run.stdout.readline() == "0\n"
+
+    for n in range(2):
+        runs.append(two.popen_nsntrace(
+            "-d", "eth1", "-o", f"{n}.pcap", "sh", "-c", f"""while read -r _; do
+ping -nc1 -W1 {INTERNET[0]} >/dev/null; echo $?; done""", stdin=-1))
+        assert answered(runs[n])
+    runs[0].communicate(timeout=10)
+    assert answered(runs[1])
+    runs[1].communicate(timeout=10)
+    for n in range(2):
+        (two.dir / f"{n}.pcap").unlink()
+    two.wait_state(before)
+    two.sysctl("net.ipv4.conf.eth1.rp_filter", 0)
+
+
 @pytest.mark.parametrize("v6", [False, True], ids=["v4", "v6"])
 def test_default_route(two, sinks, v6):
     """Without -d the host's own routing decides."""

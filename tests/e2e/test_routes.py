@@ -150,6 +150,43 @@ def test_made_anew(lab):
     assert not forwards(lab, "way0")
 
 
+def remake(lab, name):
+    """Another interface under the old name, with the old addresses."""
+    server = lab.uplinks[name]
+    lab.sh(f"ip link del {name}")
+    lab.run(["ip", "-batch", "-"], check=True, pass_fds=[server.fd], input=f"""
+link add {name} type veth peer name eth0 netns /proc/self/fd/{server.fd}
+link set {name} addrgenmode none
+""")
+    server.run(["sh", "-euc", f"""ip link set eth0 addrgenmode none
+ip link set eth0 up
+ip addr add {server.addresses[0]}/24 dev eth0
+ip addr add {server.addresses[1]}/64 dev eth0 nodad"""], check=True)
+    batch(lab, [f"link set {name} up",
+                f"addr add {server.addresses[0][:-1]}2/24 dev {name}",
+                f"addr add {server.addresses[1][:-1]}2/64 dev {name} nodad",
+                *(f"route add default via {gateway} dev {name} metric 2000"
+                  for gateway in server.addresses)])
+
+
+@pytest.mark.parametrize("strict", [0, 1], ids=["loose", "strict"])
+def test_device_made_anew(two, strict):
+    """-d DEV: a VPN that connects again is DEV again, with its settings."""
+    run = open_run(two, "-d", "eth1")
+    for address in INTERNET:
+        assert ping(run, address)
+    two.sysctl("net.ipv4.conf.default.rp_filter", strict)
+    for _ in range(2):
+        remake(two, "eth1")
+        for address in INTERNET:
+            wait_for(lambda: ping(run, address), timeout=10, what="answer")
+        assert forwards(two, "eth1")
+    assert ping(run, two.uplinks["eth1"].addresses[0])
+    assert not ping(run, two.server.addresses[0])
+    close_run(run)
+    assert not forwards(two, "eth1")
+
+
 GATEWAYS = {4: ("198.51.100.1", "198.51.100.9"),
             6: ("2001:db8:2::1", "2001:db8:2::9")}
 
