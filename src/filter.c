@@ -77,9 +77,12 @@ static int receive(int fd, pid_t child, const char *expression,
 	/* It died, and has said why if it could. */
 	if (size < (ssize_t)ANSWER_HEAD)
 		return refuse("cannot compile filter '%s'", expression);
-	if (!message->compiled)
-		return refuse("cannot compile filter '%s': %s", expression,
-			      message->text);
+	if (!message->compiled) {
+		refuse("cannot compile filter '%s': %s", expression,
+		       message->text);
+		hint("pcap-filter(7) tells what a filter looks like");
+		return -EINVAL;
+	}
 
 	size -= (ssize_t)ANSWER_HEAD;
 	*count = (unsigned)((size_t)size / sizeof(struct bpf_insn));

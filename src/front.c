@@ -334,7 +334,7 @@ int front_run(const struct plan *plan)
 		leave_standard_output();
 	if (rights_drop_all(&plan->facts->invoker) < 0)
 		return STATUS_FAILED;
-	debug("started the keeper, all rights dropped");
+	debug("started the keeper, dropped all rights of one's own");
 	loop(&front);
 
 	return conclude(&front);

@@ -72,8 +72,8 @@ static int start_relay(struct keeper *keeper)
 	keeper->relay.pid = proc_fork(&pidfd);
 	if (!keeper->relay.pid) {
 		detach_child(&pair[1], 1);
-		relay_main(plan->services, plan->service_count,
-			   &plan->facts->invoker, pair[1]);
+		relay_main(plan->services, plan->service_count, &plan->observer,
+			   pair[1]);
 	}
 	close(pair[1]);
 	keeper->relay.channel = pair[0];

@@ -149,6 +149,10 @@ int outfile_open(const char *path, const struct identity *user)
 	if (fd == -ENXIO && stat(path, &status) == 0 &&
 	    S_ISFIFO(status.st_mode))
 		return take_fd(&fd);
+	if (fd == -EEXIST)
+		return refuse("cannot write to '%s': it is a symbolic link "
+			      "that leads nowhere",
+			      path);
 	if (fd < 0)
 		return fail(-fd, "cannot write to '%s'", path);
 	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&

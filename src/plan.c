@@ -123,7 +123,8 @@ static int plan_uplink(struct plan *plan)
 	if (plan->ip4 || plan->ip6)
 		return 0;
 
-	refuse("cannot trace on interface '%s': it has no address",
+	refuse("cannot trace on interface '%s': it has no address, "
+	       "or no route",
 	       facts->device.name);
 
 	return -EADDRNOTAVAIL;

@@ -57,7 +57,8 @@ struct plan {
 	size_t ring_bytes;
 	size_t queue_bytes;
 
-	struct identity observer; /* whom tracer becomes; pointers borrowed */
+	/* Whom tracer and relay become, never root; pointers borrowed. */
+	struct identity observer;
 	struct identity nobody;
 
 	struct relay_service services[RELAY_SERVICES_MAX];

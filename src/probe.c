@@ -127,8 +127,11 @@ static int probe_device(struct rtnl *rtnl, const char *name,
 {
 	int ret = rtnl_link_get(rtnl, 0, name, device);
 
-	if (ret < 0)
-		return fail(-ret, "cannot trace on interface '%s'", name);
+	if (ret < 0) {
+		fail(-ret, "cannot trace on interface '%s'", name);
+		hint("without -d the host's own routing decides");
+		return ret;
+	}
 	if (!(device->flags & IFF_UP)) {
 		fail(ENETDOWN, "cannot trace on interface '%s'", name);
 		hint("set it up with: ip link set %s up", name);
@@ -245,13 +248,35 @@ static int probe_names(struct facts *facts)
 	return 0;
 }
 
+/*
+ * Whether @path is what the program writes to as @stream too, by another name
+ * (/dev/stdout): both would end up mixed. A null device takes everything.
+ */
+static bool is_stream(const char *path, int stream)
+{
+	struct stat named;
+	struct stat open;
+
+	return stat(path, &named) == 0 && fstat(stream, &open) == 0 &&
+	       named.st_dev == open.st_dev && named.st_ino == open.st_ino &&
+	       (!S_ISCHR(open.st_mode) || isatty(stream));
+}
+
 static int probe_output(const struct options *options)
 {
-	if (strcmp(options->outfile, "-") != 0 || !isatty(STDOUT_FILENO))
+	const char *outfile = options->outfile;
+
+	if (is_stream(outfile, STDOUT_FILENO) ||
+	    is_stream(outfile, STDERR_FILENO)) {
+		refuse("'%s' is where the program's own output goes", outfile);
+		hint("with -o - nothing but the capture is on standard output");
+		return -EINVAL;
+	}
+	if (strcmp(outfile, "-") != 0 || !isatty(STDOUT_FILENO))
 		return 0;
 
 	refuse("a capture does not go to a terminal");
-	hint("send it on: nsntrace -o - PROGRAM | tshark -r -");
+	hint("send it on: nsntrace -o - PROGRAM | tshark -l -i -");
 
 	return -EINVAL;
 }

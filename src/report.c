@@ -46,8 +46,9 @@ static void report_truth(const struct tally *tally)
 			tally->dropped_queue;
 
 	debug("interface %" PRIu64 ", ring %" PRIu64 ", file %" PRIu64
-	      " packets (%" PRIu64 " bytes)",
-	      tally->interface_most, tally->ring, tally->written, tally->bytes);
+	      " packets (%" PRIu64 " bytes); %" PRIu64 " of the ring's dropped",
+	      tally->interface_most, tally->ring, tally->written, tally->bytes,
+	      tally->dropped_ring);
 	if (tally->comparable && (tally->ring < tally->interface_least ||
 				  tally->ring > tally->interface_most))
 		warn("the interfaces counted %" PRIu64 " packets, the capture "
@@ -64,6 +65,8 @@ static void report_losses(const struct plan *plan, const struct tally *tally)
 	if (tally->dropped_ring)
 		note("%" PRIu64 " packets dropped by the kernel ring.",
 		     tally->dropped_ring);
+	if (tally->dropped_ring && log_enabled(LOG_LEVEL_NOTE))
+		hint("-B makes the ring larger, -s keeps less of a packet");
 	if (tally->dropped_queue)
 		note("%" PRIu64 " packets dropped by the queue.",
 		     tally->dropped_queue);
@@ -85,14 +88,14 @@ void report_end(const struct plan *plan,
 	if (tally->error)
 		fail(-tally->error,
 		     "cannot write to '%s': %" PRIu64 " packets are missing",
-		     *finished->outfile ? finished->outfile
-					: plan->options->outfile,
+		     *finished->outfile ? finished->outfile : "standard output",
 		     tally->lost);
 	if (tally->read_error)
 		warn("an interface of the program's went away: %s",
 		     strerror(-tally->read_error));
 	if (finished->left)
-		note("%u %s of the program still %s, without a network.",
+		note("%u %s of the program still %s, without a network; "
+		     "--wait waits for all.",
 		     finished->left,
 		     finished->left == 1 ? "process" : "processes",
 		     finished->left == 1 ? "runs" : "run");
