@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #define FLOWS_MAX    1024
@@ -25,7 +26,7 @@ struct flow {
 	struct listener *listener;
 	struct sockaddr_storage client;
 	socklen_t client_length;
-	uint64_t used; /* when, in milliseconds */
+	int64_t used; /* when, in milliseconds */
 };
 
 static void flow_close(struct relay *relay, struct flow *flow)
@@ -52,7 +53,7 @@ bool datagram_close_oldest(struct relay *relay)
  * Close what is idle for too long at @now. Returns how many milliseconds later
  * there can be another one, or -1 if there are no flows.
  */
-int datagram_expire(struct relay *relay, uint64_t now)
+int datagram_expire(struct relay *relay, int64_t now)
 {
 	struct flow *oldest = TAILQ_FIRST(&relay->flows);
 
@@ -66,7 +67,7 @@ int datagram_expire(struct relay *relay, uint64_t now)
 
 static void flow_used(struct relay *relay, struct flow *flow)
 {
-	flow->used = relay_now();
+	flow->used = clock_monotonic_ms();
 	TAILQ_REMOVE(&relay->flows, flow, order);
 	TAILQ_INSERT_TAIL(&relay->flows, flow, order);
 }

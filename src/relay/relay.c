@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "relay/relay_internal.h"
@@ -98,16 +98,6 @@ void watch_again(struct relay *relay, struct watch *watch, uint32_t events)
 
 	/* Of what the loop knows already, nothing can be refused. */
 	epoll_ctl(relay->epoll, EPOLL_CTL_MOD, watch->fd, &event);
-}
-
-/* Milliseconds that never go back. */
-uint64_t relay_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* Whether @err goes away by itself when something else is closed. */
@@ -202,6 +192,15 @@ static void end_ready(struct relay *relay, struct watch *watch)
 	relay->ended = true;
 }
 
+/* Of two time-outs the earlier one; -1 is none. */
+static int sooner(int one, int other)
+{
+	if (one < 0 || other < 0)
+		return one < 0 ? other : one;
+
+	return one < other ? one : other;
+}
+
 /*
  * One event at a time: a second one in the same batch could belong to what the
  * first one has closed.
@@ -211,11 +210,13 @@ static int serve(struct relay *relay)
 	while (!relay->ended) {
 		struct epoll_event event;
 		struct watch *watch;
-		int timeout = datagram_expire(relay, relay_now());
+		int64_t now = clock_monotonic_ms();
+		int timeout = sooner(datagram_expire(relay, now),
+				     stream_expire(relay, now));
 		int ready;
 
-		if (relay->paused && (timeout < 0 || timeout > PAUSE_MS))
-			timeout = PAUSE_MS;
+		if (relay->paused)
+			timeout = sooner(timeout, PAUSE_MS);
 		ready = epoll_wait(relay->epoll, &event, 1, timeout);
 		if (ready < 0 && errno != EINTR)
 			return fail(errno, "cannot wait for what to relay");
@@ -280,7 +281,8 @@ int relay_serve(const struct relay_service *services, const int *listeners,
 
 	raise_descriptor_limit();
 	TAILQ_INIT(&relay.flows);
-	LIST_INIT(&relay.connections);
+	TAILQ_INIT(&relay.connections);
+	TAILQ_INIT(&relay.halves);
 	relay.listeners = xcalloc(count, sizeof(*relay.listeners));
 	relay.epoll = epoll_create1(EPOLL_CLOEXEC);
 	ret = relay.epoll < 0 ? -errno

@@ -29,7 +29,7 @@ struct listener {
 };
 
 TAILQ_HEAD(flows, flow);
-LIST_HEAD(connections, connection);
+TAILQ_HEAD(connections, connection);
 
 struct relay {
 	int epoll;
@@ -40,7 +40,8 @@ struct relay {
 	size_t listener_count;
 	struct flows flows; /* the least recently used comes first */
 	size_t flow_count;
-	struct connections connections;
+	struct connections connections; /* open both ways */
+	struct connections halves; /* the least recently used comes first */
 	size_t connection_count;
 };
 
@@ -52,15 +53,15 @@ int upstream_open(struct listener *listener);
 int upstream_connect(int fd, const struct relay_service *service);
 void relay_pause(struct relay *relay);
 void relay_resume(struct relay *relay);
-uint64_t relay_now(void);
 
 /* datagram.c */
 void datagram_ready(struct relay *relay, struct watch *watch);
-int datagram_expire(struct relay *relay, uint64_t now);
+int datagram_expire(struct relay *relay, int64_t now);
 bool datagram_close_oldest(struct relay *relay);
 
 /* stream.c */
 void stream_ready(struct relay *relay, struct watch *watch);
+int stream_expire(struct relay *relay, int64_t now);
 void stream_close_all(struct relay *relay);
 
 #endif

@@ -12,10 +12,17 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #define CONNECTIONS_MAX 512
 #define BUFFER_SIZE	65536
+
+/*
+ * Who has ended his direction may have gone without our being told. Between two
+ * that are both still sending, silence can last.
+ */
+#define HALF_IDLE_MS 60000
 
 /* How often a buffer may be filled before others have their turn. */
 #define ROUNDS_MAX 2
@@ -38,15 +45,23 @@ struct side {
 };
 
 struct connection {
-	LIST_ENTRY(connection) entry;
+	TAILQ_ENTRY(connection) entry;
 	bool connecting;
+	bool half;    /* one direction has ended */
+	int64_t used; /* when, in milliseconds; of those only */
 	struct side client;
 	struct side upstream;
 };
 
+static struct connections *list_of(struct relay *relay,
+				   const struct connection *connection)
+{
+	return connection->half ? &relay->halves : &relay->connections;
+}
+
 static void connection_close(struct relay *relay, struct connection *connection)
 {
-	LIST_REMOVE(connection, entry);
+	TAILQ_REMOVE(list_of(relay, connection), connection, entry);
 	relay->connection_count--;
 	fd_close(&connection->client.watch.fd);
 	fd_close(&connection->upstream.watch.fd);
@@ -72,8 +87,39 @@ static void connection_reset(struct relay *relay, struct connection *connection)
 /* Close all connections, in the middle of what they were at. */
 void stream_close_all(struct relay *relay)
 {
-	while (!LIST_EMPTY(&relay->connections))
-		connection_close(relay, LIST_FIRST(&relay->connections));
+	while (!TAILQ_EMPTY(&relay->connections))
+		connection_close(relay, TAILQ_FIRST(&relay->connections));
+	while (!TAILQ_EMPTY(&relay->halves))
+		connection_close(relay, TAILQ_FIRST(&relay->halves));
+}
+
+static void half_used(struct relay *relay, struct connection *connection,
+		      int64_t now)
+{
+	TAILQ_REMOVE(list_of(relay, connection), connection, entry);
+	connection->half = true;
+	connection->used = now;
+	TAILQ_INSERT_TAIL(&relay->halves, connection, entry);
+}
+
+/*
+ * Reset what is half closed and was idle for too long at @now. Whoever has yet
+ * to take what we hold for him is not idle but stopped. Returns how many
+ * milliseconds later to look again, or -1 if there is nothing half closed.
+ */
+int stream_expire(struct relay *relay, int64_t now)
+{
+	struct connection *oldest = TAILQ_FIRST(&relay->halves);
+
+	while (oldest && now - oldest->used >= HALF_IDLE_MS) {
+		if (oldest->client.size || oldest->upstream.size)
+			half_used(relay, oldest, now);
+		else
+			connection_reset(relay, oldest);
+		oldest = TAILQ_FIRST(&relay->halves);
+	}
+
+	return oldest ? (int)(oldest->used + HALF_IDLE_MS - now) : -1;
 }
 
 /*
@@ -140,16 +186,21 @@ static int move(struct side *from, struct side *to)
 	return 1;
 }
 
-static int connected(struct connection *connection)
+/* The error that the socket has met since it was last asked, or 0. */
+static int error_of(const struct side *side)
 {
 	int err = 0;
 	socklen_t length = sizeof(err);
 
-	getsockopt(connection->upstream.watch.fd, SOL_SOCKET, SO_ERROR, &err,
-		   &length);
-	connection->connecting = err != 0;
+	getsockopt(side->watch.fd, SOL_SOCKET, SO_ERROR, &err, &length);
 
 	return -err;
+}
+
+/* A reset after the end: nothing is read there any more that would tell. */
+static bool is_gone(const struct side *side)
+{
+	return side->ended && error_of(side) < 0;
 }
 
 static void side_ready(struct relay *relay, struct watch *watch)
@@ -163,19 +214,26 @@ static void side_ready(struct relay *relay, struct watch *watch)
 	/* What the client did meanwhile is found when it is read. */
 	if (connection->connecting && side == client)
 		return;
-	if (connection->connecting && connected(connection) < 0) {
+	if (connection->connecting && error_of(upstream) < 0) {
 		connection_reset(relay, connection);
 		return;
 	}
+	connection->connecting = false;
 
 	there = move(client, upstream);
 	back = move(upstream, client);
-	if (there < 0 || back < 0)
+	if (there < 0 || back < 0) {
 		connection_reset(relay, connection);
-	else if (client->passed && upstream->passed)
+	} else if (client->passed && upstream->passed) {
 		connection_close(relay, connection);
-	else if (there > 0 || back > 0)
-		watch_again(relay, watch, SIDE_EVENTS);
+	} else if (is_gone(side)) {
+		connection_reset(relay, connection);
+	} else {
+		if (client->passed || upstream->passed)
+			half_used(relay, connection, clock_monotonic_ms());
+		if (there > 0 || back > 0)
+			watch_again(relay, watch, SIDE_EVENTS);
+	}
 }
 
 static int side_open(struct relay *relay, struct connection *connection,
@@ -200,7 +258,7 @@ static void connection_open(struct relay *relay,
 	connection->connecting = true;
 	connection->client.watch.fd = client;
 	connection->upstream.watch.fd = upstream;
-	LIST_INSERT_HEAD(&relay->connections, connection, entry);
+	TAILQ_INSERT_HEAD(&relay->connections, connection, entry);
 	relay->connection_count++;
 
 	/* Before it starts to connect, a socket looks as if it had ended. */

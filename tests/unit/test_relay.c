@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "relay/relay_internal.h"
@@ -345,12 +346,12 @@ static void idle_flows_are_closed(void **state)
 	struct relay_service service = { 0 };
 	struct listener listener = { .service = &service };
 	struct relay relay = { .epoll = epoll_create1(EPOLL_CLOEXEC) };
-	uint64_t now;
+	int64_t now;
 	int client, timeout;
 
 	(void)state;
 	TAILQ_INIT(&relay.flows);
-	assert_int_equal(datagram_expire(&relay, relay_now()), -1);
+	assert_int_equal(datagram_expire(&relay, clock_monotonic_ms()), -1);
 
 	assert_true(ip_parse("127.0.0.1", &service.listen));
 	service.upstream = service.listen;
@@ -366,13 +367,12 @@ static void idle_flows_are_closed(void **state)
 	datagram_ready(&relay, &listener.watch);
 	assert_int_equal(relay.flow_count, 1);
 
-	now = relay_now();
+	now = clock_monotonic_ms();
 	timeout = datagram_expire(&relay, now);
 	assert_in_range(timeout, 50000, 60000);
-	assert_int_equal(datagram_expire(&relay, now + (uint64_t)timeout - 1),
-			 1);
+	assert_int_equal(datagram_expire(&relay, now + timeout - 1), 1);
 	assert_int_equal(relay.flow_count, 1);
-	assert_int_equal(datagram_expire(&relay, now + (uint64_t)timeout), -1);
+	assert_int_equal(datagram_expire(&relay, now + timeout), -1);
 	assert_int_equal(relay.flow_count, 0);
 	close(client);
 	close(listener.watch.fd);
@@ -491,6 +491,139 @@ static void reset_is_passed_on(void **state)
 		close(ends[!i]);
 		bench_stop(&bench, "");
 	}
+}
+
+/* Who goes after his end is gone for the other too, which may wait for ever. */
+static void reset_after_the_end_is_passed_on(void **state)
+{
+	struct linger at_once = { .l_onoff = 1 };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct bench bench;
+		struct pollfd other;
+		int ends[2];
+
+		bench_start(&bench, "127.0.0.1", true, "", 0);
+		ends[0] = client_of(&bench);
+		ends[1] = accepted(&bench);
+		assert_int_equal(shutdown(ends[i], SHUT_WR), 0);
+		expect_end(ends[!i]);
+		setsockopt(ends[i], SOL_SOCKET, SO_LINGER, &at_once,
+			   sizeof(at_once));
+		close(ends[i]);
+		other = (struct pollfd){ .fd = ends[!i] };
+		assert_int_equal(poll(&other, 1, DEADLINE_MS), 1);
+		assert_true(other.revents & POLLERR);
+		close(ends[!i]);
+		bench_stop(&bench, "");
+	}
+}
+
+/* A relay without its loop: one connection, and what it takes to move it. */
+struct by_hand {
+	struct relay_service service;
+	struct listener listener;
+	struct relay relay;
+	int accepting;
+	int client;
+	int upstream;
+};
+
+static void by_hand_start(struct by_hand *hand)
+{
+	struct sockaddr_storage address;
+	socklen_t length;
+
+	*hand = (struct by_hand){ .service.tcp = true,
+				  .listener.service = &hand->service };
+	hand->relay.epoll = epoll_create1(EPOLL_CLOEXEC);
+	TAILQ_INIT(&hand->relay.flows);
+	TAILQ_INIT(&hand->relay.connections);
+	TAILQ_INIT(&hand->relay.halves);
+	assert_true(ip_parse("127.0.0.1", &hand->service.listen));
+	hand->service.upstream = hand->service.listen;
+	hand->accepting = bound_socket(&hand->service.upstream, SOCK_STREAM, 0);
+	hand->service.upstream_port = port_of(hand->accepting);
+	hand->listener.watch.fd = relay_listen(&hand->service);
+	hand->client =
+		with_deadline(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	length = ip_sockaddr(&hand->service.listen,
+			     port_of(hand->listener.watch.fd), &address);
+	assert_int_equal(
+		connect(hand->client, (struct sockaddr *)&address, length), 0);
+	stream_ready(&hand->relay, &hand->listener.watch);
+	hand->upstream = with_deadline(
+		accept4(hand->accepting, NULL, NULL, SOCK_CLOEXEC));
+}
+
+/* Do what there is to do; where @wait, there must be something. */
+static void by_hand_move(struct by_hand *hand, bool wait)
+{
+	struct epoll_event event;
+	int timeout = wait ? DEADLINE_MS : 0;
+
+	while (epoll_wait(hand->relay.epoll, &event, 1, timeout) > 0) {
+		struct watch *watch = event.data.ptr;
+
+		watch->ready(&hand->relay, watch);
+		timeout = 0;
+	}
+	assert_int_equal(timeout, 0);
+}
+
+static void by_hand_stop(struct by_hand *hand)
+{
+	stream_close_all(&hand->relay);
+	close(hand->client);
+	close(hand->upstream);
+	close(hand->accepting);
+	close(hand->listener.watch.fd);
+	close(hand->relay.epoll);
+}
+
+static void half_closed_is_not_for_ever(void **state)
+{
+	struct by_hand hand;
+	int64_t now;
+	int timeout;
+
+	(void)state;
+	by_hand_start(&hand);
+	by_hand_move(&hand, true);
+	/* Open both ways it may be silent for as long as it likes. */
+	now = clock_monotonic_ms();
+	assert_int_equal(stream_expire(&hand.relay, now + 3600000), -1);
+	assert_int_equal(hand.relay.connection_count, 1);
+
+	assert_int_equal(shutdown(hand.client, SHUT_WR), 0);
+	by_hand_move(&hand, true);
+	now = clock_monotonic_ms();
+	timeout = stream_expire(&hand.relay, now);
+	assert_in_range(timeout, 50000, 60000);
+	assert_int_equal(stream_expire(&hand.relay, now + timeout - 1), 1);
+	assert_int_equal(stream_expire(&hand.relay, now + timeout), -1);
+	assert_int_equal(hand.relay.connection_count, 0);
+	expect_reset(hand.client);
+	by_hand_stop(&hand);
+}
+
+/* A client that is stopped does not lose what it has yet to read. */
+static void half_closed_but_not_read_is_kept(void **state)
+{
+	static char bytes[MIB];
+	struct by_hand hand;
+	int64_t now;
+
+	(void)state;
+	by_hand_start(&hand);
+	assert_int_equal(shutdown(hand.client, SHUT_WR), 0);
+	while (send(hand.upstream, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		by_hand_move(&hand, false);
+	now = clock_monotonic_ms();
+	assert_int_equal(stream_expire(&hand.relay, now + 100000), 60000);
+	assert_int_equal(hand.relay.connection_count, 1);
+	by_hand_stop(&hand);
 }
 
 /* One end of a transfer: what is still to be sent, and what has come. */
@@ -722,7 +855,7 @@ static void connections_are_bounded(void **state)
 	polled = (struct pollfd){ .fd = bench.upstream, .events = POLLIN };
 	assert_int_equal(poll(&polled, 1, 0), 0);
 	/* One goes, one comes, and not only when the relay looks by itself. */
-	start = relay_now();
+	start = clock_monotonic_ms();
 	for (int i = 512; i < CROWD; i++) {
 		close(clients[i - 512]);
 		expect_end(servers[i - 512]);
@@ -730,7 +863,7 @@ static void connections_are_bounded(void **state)
 		servers[i] = accepted(&bench);
 		expect_text(servers[i], "x");
 	}
-	assert_in_range(relay_now() - start, 0, 4000);
+	assert_in_range(clock_monotonic_ms() - start, 0, 4000);
 	/* The relay ends with all of these alive. */
 	close(bench.end);
 	bench.end = -1;
@@ -861,6 +994,9 @@ int main(void)
 		cmocka_unit_test(upstream_may_speak_first),
 		cmocka_unit_test(refused_is_reset),
 		cmocka_unit_test(reset_is_passed_on),
+		cmocka_unit_test(reset_after_the_end_is_passed_on),
+		cmocka_unit_test(half_closed_is_not_for_ever),
+		cmocka_unit_test(half_closed_but_not_read_is_kept),
 		cmocka_unit_test(a_mebibyte_each_way_at_once),
 		cmocka_unit_test(slow_side_sets_the_pace),
 		cmocka_unit_test(nothing_is_left_lying),
