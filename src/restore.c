@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/sysctl.h"
+#include "netlink/nft.h"
 #include "routes.h"
 
 #define RECORD_SIZE 512
@@ -163,6 +164,26 @@ static void restore_link(struct rtnl *rtnl, const char *line)
 	rtnl_commit(rtnl);
 }
 
+/*
+ * Owned tables went with their run, and one of that name may be another run's:
+ * the kernel lets nobody else delete it.
+ */
+static void restore_table(const char *line)
+{
+	struct nft_tables both = {
+		.name = line + strlen("table "),
+		.ip4.family = AF_INET,
+		.egress = true,
+	};
+	struct nft *nft;
+
+	if (nft_open(&nft) < 0)
+		return;
+	debug("removing tables %s", both.name);
+	nft_tables_delete(nft, &both);
+	nft_close(nft);
+}
+
 static void restore_cgroup(const char *line)
 {
 	const char *path = line + strlen("cgroup ");
@@ -175,7 +196,7 @@ static void restore_cgroup(const char *line)
 
 /*
  * Put back all that the record of a run behind @fd tells, over @rtnl; links
- * only if the run is @stale. Goes on past failures, which are told.
+ * and tables only if the run is @stale. Goes on past failures, which are told.
  */
 void restore_run(struct rtnl *rtnl, int fd, bool stale)
 {
@@ -195,6 +216,8 @@ void restore_run(struct rtnl *rtnl, int fd, bool stale)
 		/* One's own takes a while, and goes behind the prompt. */
 		if (stale && !strncmp(line, "link ", 5))
 			restore_link(rtnl, line);
+		if (stale && !strncmp(line, "table ", 6))
+			restore_table(line);
 		if (!strncmp(line, "cgroup ", 7))
 			restore_cgroup(line);
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a run changed on the host and the kernel does not put back by itself:
- * sysctls, policy-routing rules with their tables, cgroups, and links whose
- * namespace somebody keeps alive. Each is written down before it is made, below
+ * sysctls, policy-routing rules with their tables, cgroups, links whose
+ * namespace somebody keeps alive, and nftables tables on kernels where nobody
+ * can own them. Each is written down before it is made, below
  * /run/nsntrace, one directory for each network namespace that is somebody's
  * host:
  *
@@ -207,7 +208,10 @@ int undo_open(struct undo **undo, struct rtnl *rtnl)
 	return 0;
 }
 
-/* The first run to need a value: write down what was there, then set it. */
+/*
+ * The first run to need a value: write down what was there, then set it.
+ * Returns 1, 0 if there is nothing to put back, or a negative errno, reported.
+ */
 static int set_first(int fd, const char *name, const char *value,
 		     const char *path)
 {
@@ -220,22 +224,16 @@ static int set_first(int fd, const char *name, const char *value,
 		ret = sysctl_read(IP_FORWARD, all);
 	if (ret < 0)
 		return fail(-ret, "cannot read %s", name);
-	if (!strcmp(old, value)) {
-		/* The host has it so: nothing to put back. */
-		unlink(path);
+	/* The host has it so: nothing to put back. */
+	if (!strcmp(old, value))
 		return 0;
-	}
 	text = xasprintf("%s %s %s %s\n", name, old, value, all);
 	ret = write_all(fd, text, strlen(text));
 	if (ret < 0)
 		return fail(-ret, "cannot write %s", path);
 	ret = sysctl_write(name, value);
-	if (ret < 0) {
-		unlink(path);
-		return fail(-ret, "cannot set %s=%s", name, value);
-	}
 
-	return 1;
+	return ret < 0 ? fail(-ret, "cannot set %s=%s", name, value) : 1;
 }
 
 /* Others hold the value, or dead runs left it: see that it is in place. */
@@ -307,8 +305,10 @@ int undo_sysctl(struct undo *undo, const char *name, const char *value)
 		if (!is_current(fd, path) || !is_empty(fd))
 			continue;
 		ret = set_first(fd, name, value, path);
-		if (ret <= 0)
+		if (ret <= 0) {
+			unlink(path);
 			return ret;
+		}
 	}
 }
 
@@ -352,6 +352,18 @@ int undo_rule_to(struct undo *undo, const struct rule *rule)
 int undo_link(struct undo *undo, uint32_t index, const char *name)
 {
 	autofree char *line = xasprintf("link %u %s\n", index, name);
+
+	return record(undo, line);
+}
+
+/*
+ * Write down that the nftables tables called @name are about to be made, which
+ * have no owner that takes them along where the kernel is older than 5.12. As
+ * undo_rule().
+ */
+int undo_table(struct undo *undo, const char *name)
+{
+	autofree char *line = xasprintf("table %s\n", name);
 
 	return record(undo, line);
 }

@@ -15,6 +15,7 @@ int undo_sysctl(struct undo *undo, const char *name, const char *value);
 int undo_rule(struct undo *undo, const struct rule *rule);
 int undo_rule_to(struct undo *undo, const struct rule *rule);
 int undo_link(struct undo *undo, uint32_t index, const char *name);
+int undo_table(struct undo *undo, const char *name);
 int undo_cgroup(struct undo *undo, const char *path);
 void undo_all(struct undo *undo);
 

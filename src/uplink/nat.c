@@ -391,6 +391,8 @@ static int nat_host(struct uplink *uplink)
 	int ret = undo_link(uplink->undo, uplink->run.index, uplink->run.name);
 
 	if (!ret)
+		ret = undo_table(uplink->undo, uplink->run.name);
+	if (!ret)
 		ret = add_tables(uplink);
 	/* Opened before the host is read: no change falls in between. */
 	if (!ret) {
@@ -457,8 +459,12 @@ static int follow_routes(struct uplink *uplink)
 
 	if (ret < 0)
 		return fail(-ret, "cannot read the routes of this host");
-	for (size_t i = 0; !ret && i < survey.egress_count; i++)
-		ret = forward_by(uplink, survey.egress[i].name);
+	/* One that fails, as it is just going away, keeps no other from it. */
+	for (size_t i = 0; i < survey.egress_count; i++) {
+		int failed = forward_by(uplink, survey.egress[i].name);
+
+		ret = ret ? ret : failed;
+	}
 	free(survey.egress);
 
 	return ret;

@@ -70,6 +70,7 @@ def test_beside_another(two):
 ping -nc1 -W1 {INTERNET[0]} >/dev/null; echo $?; done""", stdin=-1))
         assert answered(runs[n])
     runs[0].communicate(timeout=10)
+    assert two.sysctl("net.ipv4.conf.eth1.rp_filter") == "2"
     assert answered(runs[1])
     runs[1].communicate(timeout=10)
     for n in range(2):

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts whose routes are many, unusual, or change during a run."""
 
+import os
+import signal
+
 import pytest
 
 from lab import INTERNET
+from runs import wait_roles
 from tracing import settled, trace
 from waiting import wait_for
 
@@ -148,6 +152,26 @@ def test_made_anew(lab):
     wait_for(lambda: forwards(lab, "way0"), what="forwarding")
     close_run(run)
     assert not forwards(lab, "way0")
+
+
+def test_tables_without_owner(lab):
+    """What a kernel without owners leaves after a kill, the next start takes."""
+    before = settled(lab)
+    run = open_run(lab)
+    keeper = wait_roles(run.pid, ("keeper",))["keeper"]
+    names = lab.sh("nft list tables").splitlines()
+    os.kill(keeper, signal.SIGKILL)
+    run.communicate(timeout=10)
+    settled(lab)
+    # Ours have an owner, and are gone: make them again as they would be left.
+    batches = "".join(name.replace("table", "add table") + "\n"
+                      for name in names)
+    lab.run(["nft", "-f", "-"], input=batches, check=True)
+    assert lab.sh("nft list tables").splitlines() == names != []
+    trace(lab, "true")
+    for name in ("open.pcap", "trace.pcap"):
+        (lab.dir / name).unlink()
+    lab.wait_state(before)
 
 
 def remake(lab, name):

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/sysctl.h"
+#include "netlink/nft.h"
 
 #include <cmocka.h>
 
@@ -51,6 +52,15 @@ static void obey(char order, struct undo **undo, struct rtnl *rtnl)
 		.prefix = 128,
 	};
 
+	/* As on a kernel on which tables have no owner. */
+	struct nft_tables tables = {
+		.name = "nsn-7",
+		.interface = "lo",
+		.egress = true,
+	};
+	struct nft *nft;
+
+	ip_parse("192.0.2.7", &tables.ip4);
 	ip_parse("2001:db8::7", &to.destination);
 	to.family = to.destination.family;
 	switch (order) {
@@ -72,6 +82,17 @@ static void obey(char order, struct undo **undo, struct rtnl *rtnl)
 		rtnl_rule_add(rtnl, &to);
 		if (rtnl_commit(rtnl) < 0)
 			_exit(3);
+		break;
+	case 'n':
+		if (undo_table(*undo, tables.name) < 0)
+			_exit(2);
+		if (nft_open(&nft) < 0 || nft_tables_add(nft, &tables) < 0)
+			_exit(3);
+		break;
+	case 'x':
+		if (undo_sysctl(*undo, "net/ipv4/conf/none/forwarding", "1") >=
+		    0)
+			_exit(2);
 		break;
 	case 'u':
 		undo_all(*undo);
@@ -372,6 +393,41 @@ static void test_main_is_never_emptied(void **state)
 	assert_true(run_is_empty());
 }
 
+/* Tables that nobody owns go with the next run, and only then. */
+static void test_tables_go(void **state)
+{
+	struct process killed = start();
+	struct process next;
+
+	(void)state;
+	order(&killed, 'n');
+	assert_int_equal(system("nft add table inet other"), 0);
+	finish(&killed, SIGKILL);
+	assert_int_equal(system("nft list table inet nsn-7 >&2 && "
+				"nft list table netdev nsn-7 >&2"),
+			 0);
+	next = start();
+	assert_int_equal(system("test \"$(nft list tables)\" = "
+				"'table inet other'"),
+			 0);
+	assert_int_equal(system("nft delete table inet other"), 0);
+	order(&next, 'u');
+	finish(&next, 0);
+	assert_true(run_is_empty());
+}
+
+/* A value that is not there leaves no file behind. */
+static void test_no_such_value(void **state)
+{
+	struct process run = start();
+
+	(void)state;
+	order(&run, 'x');
+	order(&run, 'u');
+	assert_true(run_is_empty());
+	finish(&run, 0);
+}
+
 /* Many at once, in no order: the value never goes while one holds it. */
 static void test_crowd(void **state)
 {
@@ -417,6 +473,8 @@ int main(void)
 		cmocka_unit_test_setup(test_rule_goes, set_up),
 		cmocka_unit_test_setup(test_rule_to_main_goes, set_up),
 		cmocka_unit_test_setup(test_main_is_never_emptied, set_up),
+		cmocka_unit_test_setup(test_tables_go, set_up),
+		cmocka_unit_test_setup(test_no_such_value, set_up),
 		cmocka_unit_test_setup(test_crowd, set_up),
 	};
 
