@@ -74,15 +74,17 @@ list_packages() {
 }
 
 # Run a command as whoever owns the source tree, so that a build under sudo
-# leaves nothing behind that only root can remove.
+# leaves nothing behind that only root can remove. Root's home is closed to it.
 as_owner() {
-	local uid gid
+	local uid gid home
 
 	read -r uid gid < <(stat -c '%u %g' "$top")
 	if [ "$uid" -eq 0 ]; then
 		"$@"
 	else
-		setpriv --reuid "$uid" --regid "$gid" --clear-groups "$@"
+		home=$(getent passwd "$uid" | cut -d: -f6)
+		HOME=${home:-/} setpriv --reuid "$uid" --regid "$gid" \
+			--clear-groups "$@"
 	fi
 }
 
