@@ -145,6 +145,16 @@ def test_terminal_is_refused(lab):
     assert b"ran" not in pty.output
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_standard_stream_by_another_name(lab, stream):
+    """Nothing is mixed into a capture: the program's own stream is refused."""
+    done = lab.nsntrace("-o", f"/dev/{stream}", "sh", "-c", "echo ran")
+    assert done.returncode == 125
+    assert re.fullmatch(rf"nsntrace: '/dev/{stream}' is .*\n"
+                        "nsntrace: hint: .*-o -.*\n", done.stderr)
+    assert done.stdout == ""
+
+
 @pytest.mark.parametrize("form", ["pcap", "pcapng"])
 def test_reader_goes_away(lab, sink, form):
     """The reader leaves: it is told, the program runs on, the status is 125."""
