@@ -292,6 +292,13 @@ void rtnl_route_add(struct rtnl *rtnl, const struct route *route)
 	put_route(rtnl, RTM_NEWROUTE, CREATE, "add", route);
 }
 
+/* Put a route in the place of the one to the same place, as near. */
+void rtnl_route_replace(struct rtnl *rtnl, const struct route *route)
+{
+	put_route(rtnl, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE,
+		  "replace", route);
+}
+
 /* Delete the route that was added with the same words; -ESRCH if it is gone. */
 void rtnl_route_delete(struct rtnl *rtnl, const struct route *route)
 {

@@ -77,6 +77,7 @@ void rtnl_link_flags(struct rtnl *rtnl, uint32_t index, uint32_t flags,
 void rtnl_link_delete(struct rtnl *rtnl, uint32_t index);
 void rtnl_address_add(struct rtnl *rtnl, const struct address *address);
 void rtnl_route_add(struct rtnl *rtnl, const struct route *route);
+void rtnl_route_replace(struct rtnl *rtnl, const struct route *route);
 void rtnl_route_delete(struct rtnl *rtnl, const struct route *route);
 void rtnl_neighbour_add(struct rtnl *rtnl, uint32_t index, const struct ip *ip,
 			const uint8_t mac[6]);

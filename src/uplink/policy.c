@@ -98,15 +98,18 @@ static void choose(struct routes *routes)
 	routes->count = kept + 1;
 }
 
-/* Delete the copy @old, and make one of @new; either may be NULL for none. */
+/*
+ * Have a copy of @new for the copy @old; either may be NULL for none. There is
+ * no moment without a route, in which the program would get an error.
+ */
 static void exchange(const struct uplink *uplink, const struct route *old,
 		     const struct route *new)
 {
 	int ret;
 
-	if (old)
+	if (!new) {
 		rtnl_route_delete(uplink->host, old);
-	if (new) {
+	} else {
 		struct route copy = *new;
 
 		copy.table = uplink->run.table;
@@ -115,7 +118,10 @@ static void exchange(const struct uplink *uplink, const struct route *old,
 		copy.source = (struct ip){ 0 };
 		/* The gateway's own route may stand in another table. */
 		copy.onlink = copy.gateway.family != AF_UNSPEC;
-		rtnl_route_add(uplink->host, &copy);
+		if (old)
+			rtnl_route_replace(uplink->host, &copy);
+		else
+			rtnl_route_add(uplink->host, &copy);
 	}
 	ret = rtnl_commit(uplink->host);
 	/* -ESRCH: it went with the device in this moment. */

@@ -2,12 +2,13 @@
 """Hosts whose routes are many, unusual, or change during a run."""
 
 import os
+import select
 import signal
 
 import pytest
 
 from lab import INTERNET
-from runs import wait_roles
+from runs import read_until, wait_roles
 from tracing import settled, trace
 from waiting import wait_for
 
@@ -230,6 +231,29 @@ def test_gateway_changes(two, family):
     close_run(run)
     (two.dir / "open.pcap").unlink()
     two.wait_state(before)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_always_some_gateway(two, family):
+    """The program's route is replaced: there is no moment without one."""
+    _, new = GATEWAYS[family]
+    run = open_run(two, "-d", "eth1")
+    words = two.sh(f"ip -{family} rule show").split()
+    table = words[words.index("lookup", words.index("iif")) + 1]
+    monitor = two.popen(["ip", f"-{family}", "monitor", "route"])
+    wait_for(lambda: two.sh(f"ip -{family} route replace blackhole default"
+                            " table 77") or select.select(
+                                [monitor.stdout], [], [], 0.01)[0],
+             what="news")
+    two.sh(f"ip -{family} route replace default via {new} dev eth1 metric 2000")
+    wait_for(lambda: gateways(two, family) == [new], what=new)
+    two.sh(f"ip -{family} route del default table 77")
+    told = read_until(monitor.stdout, "Deleted blackhole")
+    monitor.terminate()
+    monitor.communicate()
+    close_run(run)
+    ours = [line for line in told if f"table {table}" in line]
+    assert len(ours) == 1 and ours[0].startswith(f"default via {new}"), told
 
 
 @pytest.mark.parametrize("family", [4, 6])
