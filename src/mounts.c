@@ -200,11 +200,6 @@ static int cover_fill(const struct mounts *mounts, const char *path)
 	return ret;
 }
 
-static bool is_absent(int err)
-{
-	return err == ENOENT || err == ENOTDIR || err == ELOOP;
-}
-
 /*
  * Whether what is seen at @place is what the host has there: if not, it is
  * covered already, or absent. Returns 1 or 0, or a negative errno.
@@ -214,7 +209,7 @@ static int is_exposed(const struct place *place)
 	struct stat seen;
 
 	if (stat(place->path, &seen) < 0)
-		return is_absent(errno)
+		return means_absent(errno)
 			       ? 0
 			       : fail(errno, "cannot look at %s", place->path);
 
@@ -336,7 +331,7 @@ static void watch(int watch_fd, const char *path)
 	autofree char *directory = parent_of(path);
 
 	while (inotify_add_watch(watch_fd, directory, events) < 0) {
-		if (!is_absent(errno)) {
+		if (!means_absent(errno)) {
 			warn("changes in %s will go unnoticed: %s", directory,
 			     strerror(errno));
 			return;

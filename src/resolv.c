@@ -153,11 +153,6 @@ static int read_text(int fd, char **text)
 	return 0;
 }
 
-static bool means_absent(int err)
-{
-	return err == ENOENT || err == ENOTDIR || err == ELOOP;
-}
-
 /*
  * Read the resolver configuration at @path, normally RESOLV_PATH. A file that
  * is missing, or a link that leads nowhere, is a host without one: not present.

@@ -6,5 +6,6 @@
 
 uint64_t clock_monotonic_ns(void);
 int64_t clock_monotonic_ms(void);
+uint64_t clock_realtime_ns(void);
 
 #endif

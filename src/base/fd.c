@@ -36,6 +36,12 @@ void free_pointer(void *pointer)
 	*held = NULL;
 }
 
+/* Whether @err of open(2) and the like says that there is no such file. */
+bool means_absent(int err)
+{
+	return err == ENOENT || err == ENOTDIR || err == ELOOP;
+}
+
 /* Hand the descriptor on: the caller owns what is returned, *@fd is closed. */
 int take_fd(int *fd)
 {

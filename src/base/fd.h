@@ -2,6 +2,7 @@
 #ifndef NSNTRACE_BASE_FD_H
 #define NSNTRACE_BASE_FD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Close a descriptor when its variable goes out of scope. */
@@ -13,6 +14,7 @@
 void fd_close(int *fd);
 void free_pointer(void *pointer);
 int take_fd(int *fd);
+bool means_absent(int err);
 int write_all(int fd, const void *bytes, size_t size);
 int fd_close_inherited(void);
 void fd_close_others(int *keep, size_t count);

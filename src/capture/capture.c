@@ -11,9 +11,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "capture/merge.h"
@@ -24,7 +24,6 @@
 struct sink {
 	struct stage stage;
 	struct writer writer;
-	uint64_t truncated;
 };
 
 struct capture {
@@ -42,21 +41,11 @@ struct capture {
 	uint64_t started;
 };
 
-static uint64_t clock_now(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static void sink_frame(struct stage *stage, struct frame *frame)
 {
 	struct sink *sink = (struct sink *)stage;
 
-	if (writer_packet(&sink->writer, frame) == 0)
-		sink->truncated += frame->caplen < frame->len;
+	writer_packet(&sink->writer, frame);
 }
 
 static const struct stage_ops sink_ops = { .frame = sink_frame };
@@ -126,7 +115,7 @@ static void ring(int fd)
 static struct batch *wait_for_batch(struct capture *capture, bool *ended)
 {
 	struct writer *writer = &capture->sink.writer;
-	int wait = merge_tick(capture->merge, clock_now(CLOCK_MONOTONIC));
+	int wait = merge_tick(capture->merge, clock_monotonic_ns());
 
 	if (writer_flush(writer) < 0 && !capture->told) {
 		ring(capture->error_fd);
@@ -185,7 +174,7 @@ int capture_start(struct capture *capture, int fd)
 	struct writer *writer = &capture->sink.writer;
 	int ret;
 
-	capture->started = clock_now(CLOCK_REALTIME);
+	capture->started = clock_realtime_ns();
 	ret = writer_open(writer, settings->format, fd, &settings->about,
 			  capture->source->interfaces,
 			  capture->source->interface_count);
@@ -217,7 +206,7 @@ static void add_statistics(struct capture *capture,
 			   struct capture_result *result)
 {
 	const struct source *source = capture->source;
-	uint64_t end = clock_now(CLOCK_REALTIME);
+	uint64_t end = clock_realtime_ns();
 
 	result->interface_count = source->interface_count;
 	for (unsigned i = 0; i < source->interface_count; i++) {
@@ -230,6 +219,8 @@ static void add_statistics(struct capture *capture,
 		source->ops->statistics(source, i, statistics);
 		block.received = statistics->received;
 		block.dropped = statistics->dropped;
+		block.delivered = statistics->received - statistics->dropped -
+				  statistics->dropped_queue;
 		writer_statistics(&capture->sink.writer, i, &block);
 		result->dropped_ring += statistics->dropped;
 		result->dropped_queue += statistics->dropped_queue;
@@ -254,7 +245,7 @@ int capture_stop(struct capture *capture, struct capture_result *result)
 	add_statistics(capture, result);
 	writer_close(writer);
 	result->written = writer->written;
-	result->truncated = capture->sink.truncated;
+	result->truncated = writer->truncated;
 	result->lost = writer->lost;
 	result->bytes = writer->bytes;
 	result->error = writer->error;

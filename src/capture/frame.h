@@ -18,9 +18,7 @@ struct frame {
 	uint32_t len;	    /* bytes it had */
 	uint16_t interface; /* index into the capture's interfaces */
 	uint8_t direction;  /* enum direction */
-	uint8_t flags;	    /* for stages; 0 from a source */
-	uint32_t reserved;
-	uint8_t bytes[];
+	uint8_t bytes[] __attribute__((aligned(8)));
 };
 
 /* What a frame takes in a batch: the next one is aligned for its fields. */

@@ -19,8 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 
@@ -72,15 +72,6 @@ struct live {
 	uint64_t newest; /* stamp of the last frame of the last round */
 	bool unsettled;
 };
-
-static uint64_t clock_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static int attach(const struct handle *handle, const void *instructions,
 		  unsigned count)
@@ -353,7 +344,7 @@ static int dispatch(struct handle *handle, struct queue *queue, int frames)
  */
 static uint64_t settled(struct handle *handle, bool seen)
 {
-	uint64_t now = clock_now();
+	uint64_t now = clock_realtime_ns();
 
 	count(handle);
 	if (is_drained(handle))
@@ -391,7 +382,7 @@ static void read_round(struct live *live, struct queue *queue)
 		live->unsettled |= handle->lane.settled < live->newest;
 	}
 	/* If the clock was set back this may take hours, and is the merge's. */
-	live->unsettled &= live->newest <= clock_now();
+	live->unsettled &= live->newest <= clock_realtime_ns();
 }
 
 static int live_batch(struct source *source, struct queue *queue, int wake_fd)
@@ -439,9 +430,10 @@ static bool wait_for_rest(const struct live *live)
 }
 
 /*
- * The counts stand still once nothing is let in, so they are read once, and the
- * rest is in the rings: at most one block's time away. As nothing can be lost
- * by it any more, the queue is waited for.
+ * The counts stand still once nothing is let in, and the rest is in the rings:
+ * at most one block's time away. As nothing can be lost by it any more, the
+ * queue is waited for; in rounds all the same, as over a slow sink that takes
+ * longer than the merge waits for a lane of which it is told nothing.
  */
 static int live_stop(struct source *source, struct queue *queue)
 {
@@ -456,10 +448,9 @@ static int live_stop(struct source *source, struct queue *queue)
 		count(&live->handles[i]);
 	}
 
-	do {
-		for (unsigned i = 0; i < source->lanes; i++)
-			dispatch(&live->handles[i], queue, -1);
-	} while (wait_for_rest(live));
+	do
+		read_round(live, queue);
+	while (wait_for_rest(live));
 
 	for (unsigned i = 0; i < source->lanes; i++) {
 		struct handle *handle = &live->handles[i];

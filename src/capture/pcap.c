@@ -60,14 +60,17 @@ static void pcap_packet(struct writer *writer, const struct frame *frame)
 	buf_append(&writer->buf, frame->bytes, frame->caplen);
 }
 
-static size_t pcap_record(const uint8_t *record, bool *packet)
+static struct writer_record pcap_record(const uint8_t *record)
 {
 	struct pcap_packet header;
 
 	memcpy(&header, record, sizeof(header));
-	*packet = true;
 
-	return sizeof(header) + header.caplen;
+	return (struct writer_record){
+		.size = sizeof(header) + header.caplen,
+		.packet = true,
+		.truncated = header.caplen < header.len,
+	};
 }
 
 const struct writer_ops writer_pcap = {

@@ -36,6 +36,7 @@ enum option_code {
 	ISB_IFRECV = 4,
 	ISB_FILTERACCEPT = 6,
 	ISB_OSDROP = 7,
+	ISB_USRDELIV = 8,
 };
 
 #define BYTE_ORDER_MAGIC 0x1a2b3c4d
@@ -50,6 +51,7 @@ enum option_code {
 
 /* A block or an option, from where it begins to where its length belongs. */
 #define BLOCK_LENGTH_OFFSET  4
+#define EPB_CAPLEN_OFFSET    20
 #define OPTION_LENGTH_OFFSET 2
 #define OPTION_VALUE_OFFSET  4
 
@@ -216,7 +218,7 @@ static void pcapng_packet(struct writer *writer, const struct frame *frame)
  * What the kernel counts has passed the filter: it is all that the interface
  * received only if there is no filter. The drops are those of the ring, which
  * is the operating system's; ISB_IFDROP would be the device's own, unknown
- * here.
+ * here. What our own queue dropped is missing from the delivered.
  */
 static void pcapng_statistics(struct writer *writer, unsigned interface,
 			      const struct writer_statistics *statistics)
@@ -232,19 +234,25 @@ static void pcapng_statistics(struct writer *writer, unsigned interface,
 		option_count(buf, ISB_IFRECV, statistics->received);
 	option_count(buf, ISB_FILTERACCEPT, statistics->received);
 	option_count(buf, ISB_OSDROP, statistics->dropped);
+	option_count(buf, ISB_USRDELIV, statistics->delivered);
 	option(buf, OPT_ENDOFOPT, NULL, 0);
 	block_end(buf, isb);
 }
 
-static size_t pcapng_record(const uint8_t *record, bool *packet)
+/* All but those of the head are long enough to have what a packet has. */
+static struct writer_record pcapng_record(const uint8_t *record)
 {
-	uint32_t type, length;
+	uint32_t type, length, lengths[2]; /* kept, and of the packet */
 
 	memcpy(&type, record, sizeof(type));
 	memcpy(&length, record + BLOCK_LENGTH_OFFSET, sizeof(length));
-	*packet = type == ENHANCED_PACKET_BLOCK;
+	memcpy(lengths, record + EPB_CAPLEN_OFFSET, sizeof(lengths));
 
-	return length;
+	return (struct writer_record){
+		.size = length,
+		.packet = type == ENHANCED_PACKET_BLOCK,
+		.truncated = lengths[0] < lengths[1],
+	};
 }
 
 const struct writer_ops writer_pcapng = {

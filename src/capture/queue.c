@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 /*
@@ -132,19 +133,10 @@ struct batch *queue_batch(struct queue *queue, unsigned lane, size_t size,
 	return batch;
 }
 
-static uint64_t monotonic_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* Append @batch, which is the queue's from now on. */
 void queue_push(struct queue *queue, struct batch *batch)
 {
-	batch->arrived = monotonic_now();
+	batch->arrived = clock_monotonic_ns();
 
 	pthread_mutex_lock(&queue->lock);
 	batch->next = NULL;

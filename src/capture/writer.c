@@ -46,29 +46,36 @@ static size_t write_out(struct writer *writer)
 	return done;
 }
 
+static void count_packet(struct writer_count *count, bool truncated)
+{
+	count->packets++;
+	count->truncated += truncated;
+}
+
 /*
  * How much of the first @done bytes of the buffer are whole records; counts the
  * packets among them. A file's head goes out alone and is all or nothing: half
  * of it is of no use to a reader, and classic pcap's is not even a record.
  */
 static size_t whole_records(const struct writer *writer, size_t done,
-			    uint64_t *packets)
+			    struct writer_count *count)
 {
 	const struct buf *buf = &writer->buf;
 	size_t whole = 0;
 
-	*packets = 0;
+	*count = (struct writer_count){ 0 };
 	if (!writer->bytes)
 		return 0;
 
 	while (whole < done) {
-		bool packet;
-		size_t size = writer->ops->record(buf->bytes + whole, &packet);
+		const struct writer_record record =
+			writer->ops->record(buf->bytes + whole);
 
-		if (size > done - whole)
+		if (record.size > done - whole)
 			break;
-		whole += size;
-		*packets += packet;
+		whole += record.size;
+		if (record.packet)
+			count_packet(count, record.truncated);
 	}
 
 	return whole;
@@ -100,7 +107,7 @@ static void cut_back(const struct writer *writer, size_t size)
  */
 int writer_flush(struct writer *writer)
 {
-	uint64_t packets = writer->buffered;
+	struct writer_count whole_packets = writer->buffered;
 	size_t done, whole;
 
 	if (writer->error)
@@ -108,15 +115,16 @@ int writer_flush(struct writer *writer)
 
 	whole = done = write_out(writer);
 	if (writer->error) {
-		whole = whole_records(writer, done, &packets);
+		whole = whole_records(writer, done, &whole_packets);
 		if (writer->regular && whole < done)
 			cut_back(writer, done - whole);
 	}
 
 	writer->bytes += whole;
-	writer->written += packets;
-	writer->lost += writer->buffered - packets;
-	writer->buffered = 0;
+	writer->written += whole_packets.packets;
+	writer->truncated += whole_packets.truncated;
+	writer->lost += writer->buffered.packets - whole_packets.packets;
+	writer->buffered = (struct writer_count){ 0 };
 	buf_clear(&writer->buf);
 
 	return writer->error;
@@ -161,7 +169,7 @@ int writer_packet(struct writer *writer, const struct frame *frame)
 	}
 
 	writer->ops->packet(writer, frame);
-	writer->buffered++;
+	count_packet(&writer->buffered, frame->caplen < frame->len);
 	if (writer->buf.used < WRITE_BYTES)
 		return 0;
 

@@ -26,6 +26,20 @@ struct writer_statistics {
 	uint64_t end;
 	uint64_t received;
 	uint64_t dropped;
+	uint64_t delivered; /* neither the ring nor the queue dropped them */
+};
+
+/* Packets, and those of them that the snaplen cut. */
+struct writer_count {
+	uint64_t packets;
+	uint64_t truncated;
+};
+
+/* What the first bytes of a record tell. */
+struct writer_record {
+	size_t size; /* of all of it */
+	bool packet;
+	bool truncated;
 };
 
 struct writer {
@@ -33,12 +47,13 @@ struct writer {
 	struct writer_about about;
 	struct buf buf; /* whole records, not yet written */
 	int fd;
-	bool regular;	   /* a failed write can be cut back */
-	int error;	   /* -errno of the first failed write, or 0 */
-	uint64_t written;  /* packets that are whole in the file */
-	uint64_t buffered; /* packets in @buf */
-	uint64_t lost;	   /* packets that a write error kept out */
-	uint64_t bytes;	   /* bytes of the file */
+	bool regular;	    /* a failed write can be cut back */
+	int error;	    /* -errno of the first failed write, or 0 */
+	uint64_t written;   /* packets that are whole in the file */
+	uint64_t truncated; /* of those, cut by the snaplen */
+	struct writer_count buffered; /* in @buf */
+	uint64_t lost;		      /* packets that a write error kept out */
+	uint64_t bytes;		      /* bytes of the file */
 };
 
 /*
@@ -54,11 +69,8 @@ struct writer_ops {
 	void (*packet)(struct writer *writer, const struct frame *frame);
 	void (*statistics)(struct writer *writer, unsigned interface,
 			   const struct writer_statistics *statistics);
-	/*
-	 * The size of the whole record at @record, none of the file's head;
-	 * tells in @packet whether it holds a packet.
-	 */
-	size_t (*record)(const uint8_t *record, bool *packet);
+	/* What begins at @record, none of the file's head, is. */
+	struct writer_record (*record)(const uint8_t *record);
 };
 
 extern const struct writer_ops writer_pcap;

@@ -176,20 +176,22 @@ static const struct writer_statistics counted = {
 	.end = TIME + 1,
 	.received = 0x100000002,
 	.dropped = 3,
+	.delivered = 0xfffffffa,
 };
 
 static void test_statistics(void **state)
 {
 	/* clang-format off */
 	static const uint8_t expected[] = {
-		N32(5), N32(88), N32(1), N32(HIGH), N32(LOW + 1),
+		N32(5), N32(100), N32(1), N32(HIGH), N32(LOW + 1),
 		N16(2), N16(8), N32(HIGH), N32(LOW),
 		N16(3), N16(8), N32(HIGH), N32(LOW + 1),
 		N16(4), N16(8), N64(0x100000002),
 		N16(6), N16(8), N64(0x100000002),
 		N16(7), N16(8), N64(3),
+		N16(8), N16(8), N64(0xfffffffa),
 		END_OF_OPTIONS,
-		N32(88),
+		N32(100),
 	};
 	/* clang-format on */
 	autoclose int fd = memory_file();
@@ -210,13 +212,14 @@ static void test_statistics_with_filter(void **state)
 {
 	/* clang-format off */
 	static const uint8_t expected[] = {
-		N32(5), N32(76), N32(0), N32(HIGH), N32(LOW + 1),
+		N32(5), N32(88), N32(0), N32(HIGH), N32(LOW + 1),
 		N16(2), N16(8), N32(HIGH), N32(LOW),
 		N16(3), N16(8), N32(HIGH), N32(LOW + 1),
 		N16(6), N16(8), N64(0x100000002),
 		N16(7), N16(8), N64(3),
+		N16(8), N16(8), N64(0xfffffffa),
 		END_OF_OPTIONS,
-		N32(76),
+		N32(88),
 	};
 	/* clang-format on */
 	const struct writer_about about = { .filter = "udp" };

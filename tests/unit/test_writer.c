@@ -53,7 +53,7 @@ static void write_capture(struct writer *writer, const struct writer_ops *ops,
 
 	writer_open(writer, ops, fd, &about, interfaces, 2);
 	for (unsigned i = 0; i < RECORDS; i++) {
-		struct frame *frame = frame_new(i, 14 + i, 14 + i);
+		struct frame *frame = frame_new(i, 14 + i, 14 + i + i % 2);
 
 		if (i > PACKETS)
 			writer_statistics(writer, i - PACKETS - 1, &statistics);
@@ -150,6 +150,8 @@ static void cut_at(const struct reference *reference,
 	assert_int_equal(writer.error, ret);
 	assert_int_equal(writer.written, packets);
 	assert_int_equal(writer.lost, PACKETS - packets);
+	/* Every other one, beginning with the first. */
+	assert_int_equal(writer.truncated, (packets + 1) / 2);
 	assert_int_equal(writer.bytes, fits);
 
 	bytes = file_bytes(fd, &size);
