@@ -23,6 +23,7 @@
 #include "netlink/nft.h"
 #include "routes.h"
 #include "uplink/answers.h"
+#include "uplink/forward.h"
 #include "uplink/inside.h"
 #include "uplink/policy.h"
 
@@ -31,8 +32,6 @@
 
 /* A namespace may inherit from the host that new interfaces have no IPv6. */
 #define INSIDE_NO_IP6 "net/ipv6/conf/" PLAN_INSIDE_NAME "/disable_ipv6"
-
-#define RP_FILTER_ALL "net/ipv4/conf/all/rp_filter"
 
 /* keeper's side of the engine; a run has one uplink. */
 static struct {
@@ -211,96 +210,19 @@ static int nat_inside(struct uplink *uplink)
 	return ret;
 }
 
-/* Set a value of our own link; it goes with the link. */
-static int set_link(const struct uplink *uplink, const char *family,
-		    const char *key, const char *value)
+/* One that fails, as it is just going away, keeps no other from it. */
+static int forward_by_all(struct uplink *uplink, const struct egress *egress,
+			  size_t count)
 {
-	char name[80];
-	int ret;
+	int first = 0;
 
-	snprintf(name, sizeof(name), "net/%s/conf/%s/%s", family,
-		 uplink->run.name, key);
-	/* In a container it may be right already, and not ours to write. */
-	if (sysctl_is(name, value))
-		return 0;
-	ret = sysctl_write(name, value);
+	for (size_t i = 0; i < count; i++) {
+		int ret = forward_by(uplink, egress[i].name);
 
-	return ret < 0 ? fail(-ret, "cannot set %s=%s", name, value) : 0;
-}
+		first = first ? first : ret;
+	}
 
-static int set_host(struct uplink *uplink, const char *family,
-		    const char *interface, const char *key, const char *value)
-{
-	char name[80];
-
-	snprintf(name, sizeof(name), "net/%s/conf/%s/%s", family, interface,
-		 key);
-	/* An interface that goes away in this moment needs nothing. */
-	if (!sysctl_exists(name))
-		return 0;
-
-	return undo_sysctl(uplink->undo, name, value);
-}
-
-/*
- * Forwarding is decided by the interface at which a packet comes in: ours, and
- * for the answers every interface that the host's routes leave by. The switch
- * for all interfaces stays as it is: for IPv6 it would make the host a router
- * that forgets its own default route.
- */
-static int forward_by(struct uplink *uplink, const char *interface)
-{
-	const struct plan *plan = uplink->plan;
-	int ret = 0;
-
-	if (plan->ip4)
-		ret = set_host(uplink, "ipv4", interface, "forwarding", "1");
-	if (!ret && plan->ip6 && !plan->facts->ip6_forwards)
-		ret = set_host(uplink, "ipv6", interface, "force_forwarding",
-			       "1");
-
-	return ret;
-}
-
-static int forwarding(struct uplink *uplink)
-{
-	const struct plan *plan = uplink->plan;
-	const struct facts *facts = plan->facts;
-	int ret = 0;
-
-	/* A host may have IPv6 off for interfaces that are new. */
-	if (plan->ip6)
-		ret = set_link(uplink, "ipv6", "disable_ipv6", "0");
-	if (!ret && plan->ip4)
-		ret = set_link(uplink, "ipv4", "forwarding", "1");
-	if (!ret && plan->ip6 && !facts->ip6_forwards)
-		ret = set_link(uplink, "ipv6", "force_forwarding", "1");
-	/* The program may be root inside, and must not advertise to us. */
-	if (!ret && plan->ip6_links && facts->ip6)
-		ret = set_link(uplink, "ipv6", "accept_ra", "0");
-	for (size_t i = 0;
-	     !ret && !plan->options->device && i < facts->egress_count; i++)
-		ret = forward_by(uplink, facts->egress[i].name);
-
-	return ret;
-}
-
-/*
- * An answer that comes in by DEV from beyond its gateway is not where the
- * host's own routing would send it: strict checks would drop it. The kernel
- * takes the higher of two values; 2 is loose (RFC 3704), and must stay so for
- * us if it is another run that has set it.
- */
-static int loosen(struct uplink *uplink, const char *device)
-{
-	char name[80];
-
-	snprintf(name, sizeof(name), "net/ipv4/conf/%s/rp_filter", device);
-	if (sysctl_is(RP_FILTER_ALL, "2") ||
-	    (sysctl_is(RP_FILTER_ALL, "0") && sysctl_is(name, "0")))
-		return 0;
-
-	return set_host(uplink, "ipv4", device, "rp_filter", "2");
+	return first;
 }
 
 /*
@@ -319,11 +241,18 @@ static int follow_device(struct uplink *uplink)
 		return 0;
 	ret = forward_by(uplink, device.name);
 	if (!ret && uplink->plan->ip4)
-		ret = loosen(uplink, device.name);
+		ret = forward_loosen(uplink, device.name);
 	if (!ret)
 		ret = policy_follow(uplink, device.index);
 
 	return ret;
+}
+
+static int bind_to_device(struct uplink *uplink)
+{
+	int ret = policy_install(uplink);
+
+	return ret < 0 ? ret : follow_device(uplink);
 }
 
 static void route_inside(struct uplink *uplink, const struct ip *ip)
@@ -388,6 +317,7 @@ static int add_tables(struct uplink *uplink)
 
 static int nat_host(struct uplink *uplink)
 {
+	const struct facts *facts = uplink->plan->facts;
 	int ret = undo_link(uplink->undo, uplink->run.index, uplink->run.name);
 
 	if (!ret)
@@ -401,11 +331,12 @@ static int nat_host(struct uplink *uplink)
 			fail(-ret, "cannot watch the routes of this host");
 	}
 	if (!ret)
-		ret = forwarding(uplink);
+		ret = forward_link(uplink);
 	if (!ret && uplink->plan->options->device)
-		ret = policy_install(uplink);
-	if (!ret && uplink->plan->options->device)
-		ret = follow_device(uplink);
+		ret = bind_to_device(uplink);
+	else if (!ret)
+		ret = forward_by_all(uplink, facts->egress,
+				     facts->egress_count);
 	if (!ret)
 		ret = configure_host(uplink);
 
@@ -459,12 +390,7 @@ static int follow_routes(struct uplink *uplink)
 
 	if (ret < 0)
 		return fail(-ret, "cannot read the routes of this host");
-	/* One that fails, as it is just going away, keeps no other from it. */
-	for (size_t i = 0; i < survey.egress_count; i++) {
-		int failed = forward_by(uplink, survey.egress[i].name);
-
-		ret = ret ? ret : failed;
-	}
+	ret = forward_by_all(uplink, survey.egress, survey.egress_count);
 	free(survey.egress);
 
 	return ret;
