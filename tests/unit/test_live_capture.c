@@ -438,6 +438,36 @@ static void test_every_loss_is_counted(void **state)
 	close(eth0);
 }
 
+/* The drain too hears of all lanes in turn: the merge waits for none long. */
+static void test_drain_in_rounds(void **state)
+{
+	struct capture_settings settings = default_settings();
+	int fds[] = { udp_to("192.0.2.2"), udp_to("127.0.0.1") };
+	struct queue *queue = queue_new(settings.queue_bytes);
+	int sink = listener();
+	unsigned ahead = 0, frames = 0;
+	struct source *source;
+	struct batch *batch;
+	bool ended;
+
+	(void)state;
+	assert_int_equal(settings.source->open(&settings.from, &source), 0);
+	send_each(fds, 2, 8000, 100);
+	assert_int_equal(source->ops->stop(source, queue), 0);
+	while ((batch = queue_pop(queue, 0, &ended))) {
+		ahead = batch->lane ? 0 : ahead + batch->frames;
+		assert_in_range(ahead, 0, 5000);
+		frames += batch->frames;
+		batch_free(batch);
+	}
+	assert_int_equal(frames, 16000);
+	source->ops->close(source);
+	queue_free(queue);
+	close(fds[0]);
+	close(fds[1]);
+	close(sink);
+}
+
 /* A reader of a pipe that takes its time, and what it got. */
 struct slow_reader {
 	int fd;
@@ -587,6 +617,7 @@ int main(void)
 		cmocka_unit_test(test_direction),
 		cmocka_unit_test(test_filter_and_snaplen),
 		cmocka_unit_test(test_every_loss_is_counted),
+		cmocka_unit_test(test_drain_in_rounds),
 		cmocka_unit_test(test_end_waits_for_room),
 		cmocka_unit_test(test_write_error_is_told_at_once),
 		cmocka_unit_test(test_no_such_interface),
