@@ -120,7 +120,7 @@ static void test_no_way_out(void **state)
 	facts.ip4_way = facts.ip6_way = false;
 	assert_true(plan_make(&options, &facts, &plan) < 0);
 	assert_string_equal(said, "nsntrace: cannot trace on interface "
-				  "'eth0': it has no address\n");
+				  "'eth0': it has no address, or no route\n");
 	plan_free(&plan);
 
 	said[0] = '\0';
