@@ -210,6 +210,7 @@ static void side_ready(struct relay *relay, struct watch *watch)
 	struct side *client = &connection->client;
 	struct side *upstream = &connection->upstream;
 	int there, back;
+	bool finished;
 
 	/* What the client did meanwhile is found when it is read. */
 	if (connection->connecting && side == client)
@@ -222,12 +223,11 @@ static void side_ready(struct relay *relay, struct watch *watch)
 
 	there = move(client, upstream);
 	back = move(upstream, client);
-	if (there < 0 || back < 0) {
+	finished = client->passed && upstream->passed;
+	if (there < 0 || back < 0 || (!finished && is_gone(side))) {
 		connection_reset(relay, connection);
-	} else if (client->passed && upstream->passed) {
+	} else if (finished) {
 		connection_close(relay, connection);
-	} else if (is_gone(side)) {
-		connection_reset(relay, connection);
 	} else {
 		if (client->passed || upstream->passed)
 			half_used(relay, connection, clock_monotonic_ms());
