@@ -11,7 +11,7 @@ import pytest
 
 from killing import errors, strace
 
-SECONDS = 2
+SECONDS = 1
 RING = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
