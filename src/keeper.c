@@ -413,10 +413,6 @@ static void clear_away(struct keeper *keeper, unsigned left)
 	if (keeper->uplink_up)
 		keeper->uplink.ops->down(&keeper->uplink);
 	rtnl_close(keeper->host);
-	if (!sync)
-		return;
-	/* Let go of front last of all. */
-	fd_close(&keeper->front.channel);
 }
 
 static void end(struct keeper *keeper)

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,14 +87,17 @@ void proc_die_with_parent(pid_t parent)
 		_exit(125);
 }
 
-/* How many children the caller has, those that are dying included. */
+/*
+ * How many children the caller has, those that are dying included; UINT_MAX
+ * where the kernel does not tell (CONFIG_PROC_CHILDREN).
+ */
 unsigned proc_children(void)
 {
 	FILE *file = fopen("/proc/thread-self/children", "re");
 	unsigned count = 0;
 
 	if (!file)
-		return 0;
+		return UINT_MAX;
 	while (fscanf(file, "%*d") != EOF)
 		count++;
 	fclose(file);
