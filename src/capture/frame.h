@@ -11,6 +11,13 @@ enum direction {
 	DIRECTION_OUTBOUND,
 };
 
+/* What the source knows of the checksum of TCP or UDP. */
+enum checksum {
+	CHECKSUM_UNKNOWN, /* nothing: the frame itself has to tell */
+	CHECKSUM_OPEN,	  /* the kernel left it to hardware */
+	CHECKSUM_FILLED,  /* it is as it was sent or received */
+};
+
 /* One captured packet, followed by its bytes. */
 struct frame {
 	uint64_t time;	    /* nanoseconds since the epoch */
@@ -18,6 +25,7 @@ struct frame {
 	uint32_t len;	    /* bytes it had */
 	uint16_t interface; /* index into the capture's interfaces */
 	uint8_t direction;  /* enum direction */
+	uint8_t checksum;   /* enum checksum */
 	uint8_t bytes[] __attribute__((aligned(8)));
 };
 
