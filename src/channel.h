@@ -45,6 +45,12 @@ enum program_step {
 	PROGRAM_EXEC,
 };
 
+/* One that somebody sent to front while it took the program to run. */
+struct message_signal {
+	int signo;
+	bool cuts; /* the waiting short, if the program has ended */
+};
+
 struct message_report {
 	enum program_step step;
 	int err;
@@ -89,7 +95,7 @@ struct message {
 	union {
 		struct message_line line;
 		struct run run;
-		int signo;
+		struct message_signal signal;
 		struct message_report report;
 		struct message_stop stop;
 		struct tally tally;

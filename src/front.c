@@ -87,19 +87,22 @@ static void hear_signal(struct front *front,
 			const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
-	bool ends =
-		ends_a_program(signo) && !sigismember(&front->ignored, signo);
+	const struct message_signal sent = {
+		.signo = signo,
+		.cuts = ends_a_program(signo) &&
+			!sigismember(&front->ignored, signo),
+	};
 
 	if (front->ended) {
-		if (ends)
+		if (sent.cuts)
 			channel_tell(front->channel, MESSAGE_CUT);
 	} else if (!front->running) {
-		if (ends && !front->aborted)
+		if (sent.cuts && !front->aborted)
 			abort_run(front, signo);
 	} else if (was_sent(info) && is_passed_on(signo) &&
 		   !is_from_inside(front, info)) {
-		channel_send(front->channel, MESSAGE_SIGNAL, &signo,
-			     sizeof(signo), NULL, 0);
+		channel_send(front->channel, MESSAGE_SIGNAL, &sent,
+			     sizeof(sent), NULL, 0);
 	}
 }
 
@@ -120,15 +123,6 @@ static void start(struct front *front, const struct message *message)
 	channel_tell(front->channel, MESSAGE_GO);
 }
 
-/* What ended the program is not meant for what comes after it. */
-static void forget_signals(struct front *front)
-{
-	struct signalfd_siginfo info;
-
-	while (read(front->signals, &info, sizeof(info)) == sizeof(info))
-		continue;
-}
-
 static void hear_keeper(struct front *front)
 {
 	struct message message;
@@ -147,8 +141,9 @@ static void hear_keeper(struct front *front)
 			start(front, &message);
 		break;
 	case MESSAGE_ENDED:
+		/* What came before we knew was for the program. */
+		hear_signals(front);
 		front->ended = true;
-		forget_signals(front);
 		break;
 	case MESSAGE_FINISHED:
 		front->result = message.body.finished;
@@ -169,7 +164,6 @@ static void loop(struct front *front)
 	while (!front->finished) {
 		if (poll(polls, 2, -1) < 0)
 			continue;
-		/* First what has ended: a late signal must not be passed on. */
 		if (polls[0].revents)
 			hear_keeper(front);
 		if (polls[1].revents)

@@ -33,6 +33,34 @@ static void hear_line(struct keeper *keeper, const struct message *message)
 		     NULL, 0);
 }
 
+static void cut(struct keeper *keeper)
+{
+	keeper->cut = true;
+	channel_tell(keeper->tracer.channel, MESSAGE_CUT);
+}
+
+/*
+ * For the program, which may have ended without front's knowing: then it cuts
+ * the waiting short, as it does when front knows. But not the one that ended
+ * the program: that was sent to both.
+ */
+static void hear_signal(struct keeper *keeper,
+			const struct message_signal *sent)
+{
+	int wstatus;
+
+	keeper_reap(keeper);
+	wstatus = keeper->wstatus;
+	if (keeper->ended) {
+		if (WIFSIGNALED(wstatus) && WTERMSIG(wstatus) == sent->signo)
+			return;
+		if (sent->cuts)
+			cut(keeper);
+	} else if (keeper->program.pidfd >= 0) {
+		proc_signal(keeper->program.pidfd, sent->signo);
+	}
+}
+
 static void hear_front(struct keeper *keeper, const struct message *message)
 {
 	switch (message->type) {
@@ -40,13 +68,10 @@ static void hear_front(struct keeper *keeper, const struct message *message)
 		keeper->released = true;
 		break;
 	case MESSAGE_SIGNAL:
-		/* One that has ended needs no signals. */
-		if (!keeper->ended && keeper->program.pidfd >= 0)
-			proc_signal(keeper->program.pidfd, message->body.signo);
+		hear_signal(keeper, &message->body.signal);
 		break;
 	case MESSAGE_CUT:
-		keeper->cut = true;
-		channel_tell(keeper->tracer.channel, MESSAGE_CUT);
+		cut(keeper);
 		break;
 	default:
 		break;

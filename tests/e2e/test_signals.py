@@ -4,6 +4,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -75,8 +76,8 @@ def test_group_ends(lab, name):
 
 
 @pytest.mark.parametrize("argv, code", [(SLEEP, -15), (
-    ["sh", "-c", "trap 'exit 3' TERM; echo started; "
-               "while :; do sleep 1000 & wait; done"], 3)])
+    ["sh", "-c", "trap 'exit 3' TERM; sleep 1000 & echo started; "
+               "while :; do wait; done"], 3)])
 def test_term_to_all_at_once(lab, argv, code):
     """TERM to every process of a run, as of a unit, is a normal end."""
     front = start(lab, *argv)
@@ -154,6 +155,74 @@ def test_cuts_wait_short(lab, name):
     assert "1 process" in err and "still run" in err
     for one in alive(lab, "sleep", "1000"):
         os.kill(one.pid, signal.SIGKILL)
+
+
+def start_waiting(lab):
+    """A program that has left somebody behind, and ends when stdin is closed."""
+    front = start(lab, "--wait", "-v", "sh", "-c",
+                  "sleep 1000 >/dev/null 2>&1 & echo started; read line; exit 4",
+                  stdin=subprocess.PIPE)
+    run = wait_roles(front.pid)
+    left = wait_for(lambda: alive(lab, "sleep", "1000"))[0]
+    return front, run, left.pid
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """Hold one process up, so that it is late to learn what happens."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: status(pid)["State"][0] == "T")
+    yield
+    os.kill(pid, signal.SIGCONT)
+
+
+def has_dealt_with(pid, signo):
+    now = status(pid)
+    pending = int(now["ShdPnd"], 16) & 1 << signo - 1
+    return not pending and now["State"][0] == "S"
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_cuts_before_keeper_knows(lab, name):
+    """One that comes too late for the program, if only just, ends --wait."""
+    front, run, left = start_waiting(lab)
+    with stopped(run["keeper"]):
+        front.stdin.close()
+        wait_for(lambda: status(run["program"])["State"][0] == "Z")
+        front.send_signal(number(name))
+        wait_for(lambda: has_dealt_with(front.pid, number(name)))
+    assert front.wait(10) == 4
+    assert "still run" in front.stderr.read()
+    os.kill(left, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_cuts_before_front_knows(lab, name):
+    """The same, when only keeper knows that the program has ended."""
+    front, run, left = start_waiting(lab)
+    with stopped(front.pid):
+        front.stdin.close()
+        wait_for(lambda: not os.path.exists(f"/proc/{run['program']}"))
+        front.send_signal(number(name))
+    assert front.wait(10) == 4
+    assert "still run" in front.stderr.read()
+    os.kill(left, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_deadly_one_does_not_cut(lab, name):
+    """What ends the program and is sent to nsntrace too leaves --wait alone."""
+    front, run, left = start_waiting(lab)
+    with stopped(run["keeper"]):
+        os.kill(run["program"], number(name))
+        wait_for(lambda: status(run["program"])["State"][0] == "Z")
+        front.send_signal(number(name))
+        wait_for(lambda: has_dealt_with(front.pid, number(name)))
+    read_until(front.stderr, "the program has ended")
+    wait_for(lambda: status(run["keeper"])["State"][0] == "S")
+    os.kill(left, signal.SIGKILL)
+    assert front.wait(10) == -number(name)
+    assert "still run" not in front.stderr.read()
 
 
 def test_wait_for_the_last_descendant(lab):

@@ -15,21 +15,21 @@
 
 static void test_messages_in_order(void **state)
 {
-	const int signo = 15;
+	const struct message_signal sent = { .signo = 15, .cuts = true };
 	struct message message;
 	int pair[2];
 
 	(void)state;
 	assert_int_equal(channel_pair(pair), 0);
-	assert_int_equal(channel_send(pair[0], MESSAGE_SIGNAL, &signo,
-				      sizeof(signo), NULL, 0),
+	assert_int_equal(channel_send(pair[0], MESSAGE_SIGNAL, &sent,
+				      sizeof(sent), NULL, 0),
 			 0);
 	channel_tell(pair[0], MESSAGE_CUT);
 	close(pair[0]);
 
 	assert_int_equal(channel_receive(pair[1], &message), 1);
 	assert_int_equal(message.type, MESSAGE_SIGNAL);
-	assert_int_equal(message.body.signo, signo);
+	assert_int_equal(message.body.signal.signo, sent.signo);
 	assert_int_equal(channel_receive(pair[1], &message), 1);
 	assert_int_equal(message.type, MESSAGE_CUT);
 	assert_int_equal(channel_receive(pair[1], &message), 0);
