@@ -62,9 +62,10 @@ struct message_stop {
 
 /* Packets of the namespace's interfaces, counted three times over. */
 struct tally {
-	uint64_t interface_least; /* by the interfaces, before the end... */
-	uint64_t interface_most;  /* ...and after it */
-	bool comparable;	  /* no filter stands between the counters */
+	uint64_t interface;	   /* by the interfaces */
+	uint64_t interface_before; /* the same, before the end of capturing */
+	uint64_t interface_dropped;
+	bool comparable; /* no filter stands between the counters */
 	bool unfinished; /* connections that keep the namespace alive */
 	uint64_t ring;
 	uint64_t written;

@@ -265,7 +265,7 @@ FLAG(help, action, ACTION_HELP)
 FLAG(nano, nanoseconds, true)
 FLAG(no_loopback, loopback, false)
 FLAG(public_dns, public_dns, true)
-FLAG(quiet, log_level, LOG_LEVEL_ERROR)
+FLAG(quiet, log_level, LOG_LEVEL_WARNING)
 FLAG(sync, sync, true)
 FLAG(verbose, log_level, LOG_LEVEL_DEBUG)
 FLAG(version, action, ACTION_VERSION)
@@ -315,7 +315,7 @@ const struct option_entry option_table[] = {
 	{ "", "sync", NULL, program,
 	  "return only when the namespace is gone too", set_sync },
 	{ "q", "quiet", NULL, messages,
-	  "say nothing but errors", set_quiet },
+	  "say nothing but errors and warnings", set_quiet },
 	{ "v", "verbose", NULL, messages,
 	  "tell every step with its time", set_verbose },
 	{ "", "dry-run", NULL, messages,

@@ -39,6 +39,21 @@ void report_start(const struct plan *plan, const struct run *run)
 	note("%s", "");
 }
 
+/*
+ * Whether the interfaces and the capture counted the same. An interface counts
+ * what it receives a moment before the capture does, and what it drops when
+ * sending only among its drops, which the capture has seen; and while the
+ * capture ends, what crosses is counted by one of them or by both. On a link
+ * that is quiet at the end there is nothing of that, and they must be equal.
+ */
+static bool is_consistent(const struct tally *tally)
+{
+	uint64_t moving = tally->interface - tally->interface_before;
+
+	return tally->ring + moving >= tally->interface_before &&
+	       tally->ring <= tally->interface + tally->interface_dropped;
+}
+
 /* Counters that can be compared, and are not equal, are told. */
 static void report_truth(const struct tally *tally)
 {
@@ -46,30 +61,35 @@ static void report_truth(const struct tally *tally)
 			tally->dropped_queue;
 
 	debug("interface %" PRIu64 ", ring %" PRIu64 ", file %" PRIu64
-	      " packets (%" PRIu64 " bytes); %" PRIu64 " of the ring's dropped",
-	      tally->interface_most, tally->ring, tally->written, tally->bytes,
-	      tally->dropped_ring);
-	if (tally->comparable && (tally->ring < tally->interface_least ||
-				  tally->ring > tally->interface_most))
+	      " packets (%" PRIu64 " bytes); dropped: interface %" PRIu64
+	      ", ring %" PRIu64,
+	      tally->interface, tally->ring, tally->written, tally->bytes,
+	      tally->interface_dropped,
+	      tally->dropped_ring + tally->dropped_queue);
+	if (tally->comparable && !is_consistent(tally))
 		warn("the interfaces counted %" PRIu64 " packets, the capture "
 		     "%" PRIu64,
-		     tally->interface_most, tally->ring);
+		     tally->interface, tally->ring);
 	if (seen != tally->ring)
 		warn("the capture counted %" PRIu64 " packets, %" PRIu64
 		     " of them are accounted for",
 		     tally->ring, seen);
 }
 
+/* A trace that lacks packets is worth a word with -q too. */
 static void report_losses(const struct plan *plan, const struct tally *tally)
 {
-	if (tally->dropped_ring)
-		note("%" PRIu64 " packets dropped by the kernel ring.",
+	if (tally->dropped_ring) {
+		warn("%" PRIu64 " packets dropped by the kernel ring",
 		     tally->dropped_ring);
-	if (tally->dropped_ring && log_enabled(LOG_LEVEL_NOTE))
 		hint("-B makes the ring larger, -s keeps less of a packet");
-	if (tally->dropped_queue)
-		note("%" PRIu64 " packets dropped by the queue.",
+	}
+	if (tally->dropped_queue) {
+		warn("%" PRIu64 " packets dropped: the queue was full, as the "
+		     "trace could not be written as fast as they came",
 		     tally->dropped_queue);
+		hint("-s keeps less of a packet; a faster disk helps too");
+	}
 	if (tally->truncated)
 		note("%" PRIu64 " packets truncated to %u bytes.",
 		     tally->truncated, plan->options->snaplen);

@@ -25,6 +25,7 @@
 #include "base/rights.h"
 #include "capture/capture.h"
 #include "channel.h"
+#include "counters.h"
 #include "netlink/sockdiag.h"
 #include "relay/relay.h"
 #include "uplink/uplink.h"
@@ -43,10 +44,10 @@ struct tracer {
 	struct capture *capture;
 	char os[160]; /* for the file's header */
 	struct sockdiag *sockdiag;
-	struct rtnl *inner; /* for the counters of the interfaces */
-	uint64_t counted;   /* packets that had crossed before the start */
-	bool writing;	    /* the capture has its file */
-	int cgroup_kill;    /* to end the program if keeper dies; or -1 */
+	struct rtnl *inner;
+	struct counters counters; /* of the interfaces */
+	bool writing;		  /* the capture has its file */
+	int cgroup_kill;	  /* to end the program if keeper dies; or -1 */
 };
 
 static int make_listeners(const struct plan *plan, int relay)
@@ -116,29 +117,14 @@ static int open_capture(struct tracer *tracer)
 			.nanoseconds = plan->options->nanoseconds,
 		},
 		.queue_bytes = plan->queue_bytes,
+		.count = counters_read,
+		.count_context = &tracer->counters,
 	};
 
 	snprintf(tracer->os, sizeof(tracer->os), "%s %s", facts->uts.sysname,
 		 facts->uts.release);
 
 	return capture_open(&settings, &tracer->capture);
-}
-
-/* Packets that crossed the captured interfaces, by their own counters. */
-static uint64_t count_packets(struct tracer *tracer)
-{
-	uint64_t packets = 0;
-	struct link link;
-
-	if (tracer->plan->capture_device &&
-	    rtnl_link_get(tracer->inner, PLAN_INSIDE_INDEX, NULL, &link) == 0)
-		packets += link.rx_packets + link.tx_packets;
-	/* Each packet on lo is sent once and received once: one of the two. */
-	if (tracer->plan->capture_lo &&
-	    rtnl_link_get(tracer->inner, PLAN_LO_INDEX, NULL, &link) == 0)
-		packets += link.rx_packets;
-
-	return packets;
 }
 
 static int open_counters(struct tracer *tracer)
@@ -150,7 +136,7 @@ static int open_counters(struct tracer *tracer)
 	ret = sockdiag_open(&tracer->sockdiag);
 	if (ret < 0)
 		return fail(-ret, "cannot open a socket diagnosis socket");
-	tracer->counted = count_packets(tracer);
+	counters_begin(&tracer->counters, tracer->plan, tracer->inner);
 
 	return 0;
 }
@@ -219,11 +205,16 @@ static bool linger(struct tracer *tracer, uint32_t linger_ms)
 static void drain(struct tracer *tracer, struct tally *tally)
 {
 	struct capture_result result = { 0 };
+	struct interface_counts before = counters_sum(&tracer->counters);
+	struct interface_counts after;
 
-	tally->comparable = !tracer->plan->options->filter;
-	tally->interface_least = count_packets(tracer) - tracer->counted;
 	capture_stop(tracer->capture, &result);
-	tally->interface_most = count_packets(tracer) - tracer->counted;
+	after = counters_sum(&tracer->counters);
+	tally->comparable =
+		before.known && after.known && !tracer->plan->options->filter;
+	tally->interface_before = before.received;
+	tally->interface = after.received;
+	tally->interface_dropped = after.dropped;
 
 	for (unsigned i = 0; i < result.interface_count; i++)
 		tally->ring += result.interfaces[i].received;

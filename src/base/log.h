@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What is said, from "only errors" (-q) to "every step" (-v). */
+/* What is said: with -q up to warnings, with -v all of it. */
 enum log_level {
 	LOG_LEVEL_ERROR,   /* errors and the hints that go with them */
 	LOG_LEVEL_WARNING, /* the run goes on, but the user should know */

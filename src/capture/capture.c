@@ -205,6 +205,7 @@ int capture_error_fd(const struct capture *capture)
 static void add_statistics(struct capture *capture,
 			   struct capture_result *result)
 {
+	const struct capture_settings *settings = &capture->settings;
 	const struct source *source = capture->source;
 	uint64_t end = clock_realtime_ns();
 
@@ -219,8 +220,9 @@ static void add_statistics(struct capture *capture,
 		source->ops->statistics(source, i, statistics);
 		block.received = statistics->received;
 		block.dropped = statistics->dropped;
-		block.delivered = statistics->received - statistics->dropped -
-				  statistics->dropped_queue;
+		if (settings->count)
+			settings->count(settings->count_context, i,
+					&block.interface);
 		writer_statistics(&capture->sink.writer, i, &block);
 		result->dropped_ring += statistics->dropped;
 		result->dropped_queue += statistics->dropped_queue;

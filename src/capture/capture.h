@@ -20,6 +20,13 @@ struct capture_settings {
 	const struct writer_ops *format;
 	struct writer_about about;
 	size_t queue_bytes;
+	/*
+	 * Tells what an interface itself has counted, once the capture counts
+	 * no more; NULL if nobody knows.
+	 */
+	void (*count)(void *context, unsigned interface,
+		      struct interface_counts *counts);
+	void *count_context;
 };
 
 /* What came of it. */

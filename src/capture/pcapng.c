@@ -34,6 +34,7 @@ enum option_code {
 	ISB_STARTTIME = 2,
 	ISB_ENDTIME = 3,
 	ISB_IFRECV = 4,
+	ISB_IFDROP = 5,
 	ISB_FILTERACCEPT = 6,
 	ISB_OSDROP = 7,
 	ISB_USRDELIV = 8,
@@ -215,10 +216,9 @@ static void pcapng_packet(struct writer *writer, const struct frame *frame)
 }
 
 /*
- * What the kernel counts has passed the filter: it is all that the interface
- * received only if there is no filter. The drops are those of the ring, which
- * is the operating system's; ISB_IFDROP would be the device's own, unknown
- * here. What our own queue dropped is missing from the delivered.
+ * Three counters that know nothing of each other: of the interface (unknown
+ * where there is none), of the kernel's ring, whose drops are the operating
+ * system's, and of the packets in this file.
  */
 static void pcapng_statistics(struct writer *writer, unsigned interface,
 			      const struct writer_statistics *statistics)
@@ -230,11 +230,13 @@ static void pcapng_statistics(struct writer *writer, unsigned interface,
 	timestamp(buf, statistics->end);
 	option_time(buf, ISB_STARTTIME, statistics->start);
 	option_time(buf, ISB_ENDTIME, statistics->end);
-	if (!writer->about.filter)
-		option_count(buf, ISB_IFRECV, statistics->received);
+	if (statistics->interface.known) {
+		option_count(buf, ISB_IFRECV, statistics->interface.received);
+		option_count(buf, ISB_IFDROP, statistics->interface.dropped);
+	}
 	option_count(buf, ISB_FILTERACCEPT, statistics->received);
 	option_count(buf, ISB_OSDROP, statistics->dropped);
-	option_count(buf, ISB_USRDELIV, statistics->delivered);
+	option_count(buf, ISB_USRDELIV, writer->delivered[interface]);
 	option(buf, OPT_ENDOFOPT, NULL, 0);
 	block_end(buf, isb);
 }

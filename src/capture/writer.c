@@ -170,6 +170,7 @@ int writer_packet(struct writer *writer, const struct frame *frame)
 
 	writer->ops->packet(writer, frame);
 	count_packet(&writer->buffered, frame->caplen < frame->len);
+	writer->delivered[frame->interface]++;
 	if (writer->buf.used < WRITE_BYTES)
 		return 0;
 

@@ -20,13 +20,20 @@ struct writer_about {
 	bool nanoseconds; /* classic pcap; pcapng always has them */
 };
 
+/* What an interface itself has counted since the capture began. */
+struct interface_counts {
+	bool known;
+	uint64_t received; /* packets that crossed it, in either direction */
+	uint64_t dropped;  /* those that did not get across */
+};
+
 /* Counts of one interface, for its statistics block. */
 struct writer_statistics {
 	uint64_t start; /* nanoseconds since the epoch */
 	uint64_t end;
-	uint64_t received;
-	uint64_t dropped;
-	uint64_t delivered; /* neither the ring nor the queue dropped them */
+	struct interface_counts interface;
+	uint64_t received; /* by the capture: the filter let them through */
+	uint64_t dropped;  /* of those, by the kernel */
 };
 
 /* Packets, and those of them that the snaplen cut. */
@@ -54,6 +61,7 @@ struct writer {
 	struct writer_count buffered; /* in @buf */
 	uint64_t lost;		      /* packets that a write error kept out */
 	uint64_t bytes;		      /* bytes of the file */
+	uint64_t delivered[INTERFACES_MAX]; /* packets in the file, or @buf */
 };
 
 /*

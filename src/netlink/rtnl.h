@@ -32,6 +32,8 @@ struct link {
 	uint8_t state; /* IF_OPER_* */
 	uint64_t rx_packets;
 	uint64_t tx_packets;
+	uint64_t rx_dropped;
+	uint64_t tx_dropped;
 };
 
 struct address {

@@ -58,6 +58,8 @@ static void attribute_statistics(const struct nlattr *attr, struct link *link)
 	memcpy(&statistics, mnl_attr_get_payload(attr), size);
 	link->rx_packets = statistics.rx_packets;
 	link->tx_packets = statistics.tx_packets;
+	link->rx_dropped = statistics.rx_dropped;
+	link->tx_dropped = statistics.tx_dropped;
 }
 
 /*

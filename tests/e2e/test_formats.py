@@ -70,10 +70,11 @@ def test_pcapng_describes_itself(lab_module):
     assert {name for name, _ in seen[4:]} == {"lo"}
 
 
-@pytest.mark.parametrize("options", [[], ["-f", "icmp"]],
-                         ids=["all", "filter"])
-def test_pcapng_statistics(lab_module, options):
-    """ISB: one at the end for each interface, received and dropped."""
+@pytest.mark.parametrize("options, matched", [
+    ([], ["4", "6"]), (["-f", "icmp[0] == 8"], ["2", "3"])],
+    ids=["all", "filter"])
+def test_pcapng_statistics(lab_module, options, matched):
+    """ISB: one at the end for each interface, with all three counters."""
     done = trace(lab_module, "sh", "-c", BOTH, file="isb.pcapng",
                  options=options)
     for told in interfaces(done.path):
@@ -82,10 +83,12 @@ def test_pcapng_statistics(lab_module, options):
     text = "\n".join(blocks(done.path))
     assert text.rfind("Enhanced Packet Block") < text.find(
         "Block: Interface Statistics Block")
-    word = "Accepted by Filter Packets" if options else "Received Packets"
-    assert re.findall(rf"Number of {word}: (\d+)", text) == ["4", "6"]
-    assert re.findall(r"Number of Dropped Packets by OS: (\d+)", text) == [
-        "0", "0"]
+    for counter, count in (("Received Packets", ["4", "6"]),
+                           ("Dropped Packets", ["0", "0"]),
+                           ("Accepted by Filter Packets", matched),
+                           ("Dropped Packets by OS", ["0", "0"]),
+                           ("Delivered to the User Packets", matched)):
+        assert re.findall(rf"Number of {counter}: (\d+)", text) == count
 
 
 @pytest.mark.parametrize("file", ["short.pcap", "short.pcapng"])

@@ -151,8 +151,8 @@ static const struct accepted {
 	NUMBER(engine, ENGINE_NONE, "--engine", "none"),
 	NUMBER(engine, ENGINE_NONE, "-d", "lo"),
 	NUMBER(engine, ENGINE_NONE, "-e", "none", "-d", "lo"),
-	NUMBER(log_level, LOG_LEVEL_ERROR, "-q"),
-	NUMBER(log_level, LOG_LEVEL_ERROR, "-v", "--quiet"),
+	NUMBER(log_level, LOG_LEVEL_WARNING, "-q"),
+	NUMBER(log_level, LOG_LEVEL_WARNING, "-v", "--quiet"),
 	NUMBER(log_level, LOG_LEVEL_DEBUG, "--verbose"),
 	NUMBER(log_level, LOG_LEVEL_DEBUG, "-qv"),
 	NUMBER(action, ACTION_DRY_RUN, "--dry-run"),
@@ -408,7 +408,7 @@ static void test_program(void **state)
 
 	(void)state;
 	assert_int_equal(parse(ARGS("-q", "--", "-v", "--help"), &options), 0);
-	assert_int_equal(options.log_level, LOG_LEVEL_ERROR);
+	assert_int_equal(options.log_level, LOG_LEVEL_WARNING);
 	assert_int_equal(options.action, ACTION_RUN);
 	assert_string_equal(options.argv[0], "-v");
 	assert_string_equal(options.argv[1], "--help");

@@ -61,6 +61,7 @@ static char *write_file(const struct writer_ops *ops, bool nanoseconds,
 	const struct writer_statistics statistics = {
 		.start = 1700000000000000000,
 		.end = 1700000004000000001,
+		.interface = { .known = true, .received = 11, .dropped = 5 },
 		.received = 9,
 		.dropped = 7,
 	};
@@ -187,14 +188,15 @@ static void test_pcapng(void **state)
 
 static void assert_options(const char *path, const char *expected)
 {
-	assert_says(path, "tshark " AS_FILE " -r",
-		    "-T fields -E separator='|'" OPTION "hardware" OPTION
-		    "os" OPTION "user_application" OPTION
-		    "interface.name" OPTION "mac" OPTION
-		    "interface.filter.string" OPTION "interface.received" OPTION
-		    "interface.accepted_by_filter" OPTION
-		    "interface.dropped_by_os",
-		    expected);
+	assert_says(
+		path, "tshark " AS_FILE " -r",
+		"-T fields -E separator='|'" OPTION "hardware" OPTION
+		"os" OPTION "user_application" OPTION "interface.name" OPTION
+		"mac" OPTION "interface.filter.string" OPTION
+		"interface.received" OPTION "interface.dropped" OPTION
+		"interface.accepted_by_filter" OPTION
+		"interface.dropped_by_os" OPTION "interface.delivered_to_user",
+		expected);
 	/* Nothing that it finds fault with. */
 	assert_says(path, "tshark " AS_FILE " -r",
 		    "-Y '_ws.expert || _ws.malformed'", "");
@@ -206,7 +208,7 @@ static void test_pcapng_blocks(void **state)
 
 	(void)state;
 	assert_options(path, "x86_64|Linux 6.18.0|nsntrace 0.1|eth0,lo|"
-			     "02:00:00:00:00:01||9,9|9,9|7,7\n");
+			     "02:00:00:00:00:01||11,11|5,5|9,9|7,7|2,2\n");
 	forget(path);
 }
 
@@ -216,8 +218,8 @@ static void test_pcapng_blocks_with_filter(void **state)
 
 	(void)state;
 	assert_options(path, "x86_64|Linux 6.18.0|nsntrace 0.1|eth0,lo|"
-			     "02:00:00:00:00:01|tcp or udp,tcp or udp||9,9|"
-			     "7,7\n");
+			     "02:00:00:00:00:01|tcp or udp,tcp or udp|"
+			     "11,11|5,5|9,9|7,7|2,2\n");
 	forget(path);
 }
 

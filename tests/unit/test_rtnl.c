@@ -378,7 +378,9 @@ static void *begin(union message *message, uint16_t type, size_t size)
 static void links_are_read(void **state)
 {
 	struct rtnl_link_stats64 statistics = { .rx_packets = 3,
-						.tx_packets = 1ULL << 40 };
+						.tx_packets = 1ULL << 40,
+						.rx_dropped = 5,
+						.tx_dropped = 6 };
 	uint8_t longer[sizeof(statistics) + 64] = { 0 };
 	union message message;
 	struct ifinfomsg *header;
@@ -402,6 +404,8 @@ static void links_are_read(void **state)
 	assert_int_equal(link.mtu, 65536);
 	assert_int_equal(link.rx_packets, 3);
 	assert_int_equal(link.tx_packets, 1ULL << 40);
+	assert_int_equal(link.rx_dropped, 5);
+	assert_int_equal(link.tx_dropped, 6);
 	assert_string_equal(link.name, "fifteen-letters");
 }
 
