@@ -56,6 +56,13 @@ static const struct option_value engine_value = {
 	.fish = "-x -a 'nat none'",
 };
 
+static const struct option_value source_value = {
+	.name = "libpcap|packet",
+	.bash = "-W 'libpcap packet'",
+	.zsh = "(libpcap packet)",
+	.fish = "-x -a 'libpcap packet'",
+};
+
 /* A value that no shell can guess. */
 #define VALUE(text)                    \
 	(&(const struct option_value){ \
@@ -189,6 +196,22 @@ static int set_format(struct options *options, const char *value)
 	return 0;
 }
 
+static int set_source(struct options *options, const char *value)
+{
+	static const char *const names[] = {
+		[CAPTURE_LIBPCAP] = "libpcap",
+		[CAPTURE_PACKET] = "packet",
+	};
+	int source = choose("--source", names, ARRAY_SIZE(names), &source_value,
+			    value);
+
+	if (source < 0)
+		return source;
+	options->source = (enum capture_source)source;
+
+	return 0;
+}
+
 static int set_engine(struct options *options, const char *value)
 {
 	static const char *const names[] = {
@@ -296,6 +319,8 @@ const struct option_entry option_table[] = {
 	  "keep at most BYTES of a packet (default 262144)", set_snaplen },
 	{ "B", "buffer-size", VALUE("MIB"), capture,
 	  "buffer in the kernel (default 16)", set_buffer_size },
+	{ "", "source", &source_value, capture,
+	  "what captures (default libpcap)", set_source },
 	{ "", "no-loopback", NULL, capture,
 	  "leave out what stays on the loopback device", set_no_loopback },
 	{ "di", "device", &device_value, network,

@@ -230,7 +230,7 @@ int options_parse(int argc, char **argv, struct options *options)
 }
 
 /* Wider than the longest term, so that the texts form a column. */
-#define TERM_WIDTH 28
+#define TERM_WIDTH 31
 
 static void help_entry(FILE *stream, const struct option_entry *entry)
 {

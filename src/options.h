@@ -22,6 +22,12 @@ enum format {
 	FORMAT_PCAPNG,
 };
 
+/* What reads packets from the kernel. */
+enum capture_source {
+	CAPTURE_LIBPCAP,
+	CAPTURE_PACKET, /* one packet socket of all interfaces */
+};
+
 /* What to do instead of a run, if anything. */
 enum action {
 	ACTION_RUN,
@@ -45,6 +51,7 @@ struct options {
 	size_t dns_count;
 	bool public_dns; /* @dns holds the well-known public resolvers */
 	enum format format;
+	enum capture_source source;
 	uint32_t snaplen;     /* bytes */
 	uint32_t buffer_size; /* MiB, all rings together */
 	bool nanoseconds;     /* classic pcap only */

@@ -430,6 +430,8 @@ void plan_print(const struct plan *plan, FILE *stream)
 		plan->capture_device && plan->capture_lo ? " and " : "",
 		plan->capture_lo ? "lo" : "", plan->ring_bytes / MIB,
 		plan->observer.uid);
+	fprintf(stream, "source: %s\n",
+		plan->options->source == CAPTURE_PACKET ? "packet" : "libpcap");
 	if (plan->options->filter)
 		fprintf(stream, "filter: %s (%u instructions)\n",
 			plan->options->filter, facts->filter_count);

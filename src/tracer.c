@@ -92,13 +92,18 @@ static unsigned fill_interfaces(const struct plan *plan,
 	return count;
 }
 
+static const struct source_ops *const sources[] = {
+	[CAPTURE_LIBPCAP] = &source_libpcap,
+	[CAPTURE_PACKET] = &source_packet,
+};
+
 static int open_capture(struct tracer *tracer)
 {
 	const struct plan *plan = tracer->plan;
 	const struct facts *facts = plan->facts;
 	struct capture_interface interfaces[INTERFACES_MAX];
 	const struct capture_settings settings = {
-		.source = &source_libpcap,
+		.source = sources[plan->options->source],
 		.from = {
 			.interfaces = interfaces,
 			.interface_count = fill_interfaces(plan, interfaces),
@@ -120,11 +125,16 @@ static int open_capture(struct tracer *tracer)
 		.count = counters_read,
 		.count_context = &tracer->counters,
 	};
+	int ret;
 
 	snprintf(tracer->os, sizeof(tracer->os), "%s %s", facts->uts.sysname,
 		 facts->uts.release);
 
-	return capture_open(&settings, &tracer->capture);
+	ret = capture_open(&settings, &tracer->capture);
+	if (!ret)
+		debug("opened the source %s", settings.source->name);
+
+	return ret;
 }
 
 static int open_counters(struct tracer *tracer)

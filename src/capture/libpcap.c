@@ -23,31 +23,18 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "capture/live.h"
 
 /* Linux 4.20; its own header cannot be included beside that of glibc. */
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
 #endif
 
-/* A block of the ring is ours this long (ms) after its first packet. */
-#define BLOCK_TIMEOUT_MS 10
-
 /* Two blocks of libpcap's, so that one can be filled while one is read. */
 #define RING_BYTES_MIN (512UL * 1024)
 
 /* Frames taken from one ring before the next one has its turn. */
 #define ROUND_FRAMES 4096
-
-/*
- * A packet may be stamped before it is counted, as it passes a backlog: this
- * long (ns) before the count was read nothing new appears. What came later is
- * settled by another look after as long.
- */
-#define SLACK	  2000000
-#define SETTLE_MS 3
-
-/* No count is waited for longer than this (ms) if no frame comes. */
-#define STALL_MS 1000
 
 struct handle {
 	const struct source_settings *settings;

@@ -77,6 +77,7 @@ struct source_ops {
 };
 
 extern const struct source_ops source_libpcap;
+extern const struct source_ops source_packet;
 extern const struct source_ops source_savefile;
 
 #endif

@@ -172,8 +172,8 @@ def test_help(lab):
     assert asked.stdout.startswith(
         "Usage: nsntrace [OPTION]... PROGRAM [ARGUMENT]...\n")
     for name in ("outfile", "device", "filter", "user", "use-public-dns", "dns",
-                 "format", "snaplen", "buffer-size", "nano", "no-loopback",
-                 "wait", "linger", "sync", "engine", "quiet", "verbose",
+                 "format", "snaplen", "buffer-size", "nano", "source",
+                 "no-loopback", "wait", "linger", "sync", "engine", "quiet", "verbose",
                  "dry-run", "help", "version"):
         assert f"--{name}" in asked.stdout, name
     assert all(len(line) <= 80 for line in asked.stdout.splitlines())

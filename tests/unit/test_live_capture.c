@@ -82,10 +82,16 @@ static const struct writer_ops memory = {
 	.packet = remember,
 };
 
-static struct capture_settings default_settings(void)
+/* What each test is run over. */
+static const struct source_ops *const over_libpcap = &source_libpcap;
+static const struct source_ops *const over_packet = &source_packet;
+
+static struct capture_settings default_settings(void **state)
 {
+	const struct source_ops *const *source = *state;
+
 	return (struct capture_settings){
-		.source = &source_libpcap,
+		.source = *source,
 		.from = {
 			.interfaces = interfaces,
 			.interface_count = ARRAY_SIZE(interfaces),
@@ -219,12 +225,11 @@ static void assert_in_order(void)
 
 static void test_last_packets(void **state)
 {
-	struct capture_settings settings = default_settings();
+	struct capture_settings settings = default_settings(state);
 	int fds[] = { udp_to("192.0.2.2"), udp_to("127.0.0.1") };
 	int sink = listener();
 	double took[50];
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(took); i++) {
 		struct capture *capture = start(&settings, memory_file());
 		struct capture_result result;
@@ -252,10 +257,9 @@ static void test_last_packets(void **state)
 
 static void test_nothing_to_wait_for(void **state)
 {
-	struct capture_settings settings = default_settings();
+	struct capture_settings settings = default_settings(state);
 	double opened[20], stopped[20];
 
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(stopped); i++) {
 		struct capture *capture;
 
@@ -290,14 +294,13 @@ static void await(int fd)
  */
 static void test_live_pipe(void **state)
 {
-	struct capture_settings settings = default_settings();
+	struct capture_settings settings = default_settings(state);
 	int eth0 = udp_to("192.0.2.2");
 	struct pollfd quiet = { .events = POLLIN };
 	struct capture *capture;
 	double took[50];
 	int ends[2];
 
-	(void)state;
 	settings.format = &writer_pcapng;
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	capture = start(&settings, ends[1]);
@@ -329,14 +332,13 @@ static void test_direction(void **state)
 	static const uint8_t from_peer[60] = {
 		2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00,
 	};
-	struct capture_settings settings = default_settings();
+	struct capture_settings settings = default_settings(state);
 	int fds[] = { udp_to("192.0.2.2"), udp_to("127.0.0.1") };
 	char reason[PCAP_ERRBUF_SIZE];
 	pcap_t *peer = pcap_open_live("peer0", 100, 0, 1, reason);
 	int sink = listener();
 	struct capture *capture;
 
-	(void)state;
 	assert_non_null(peer);
 	capture = start(&settings, memory_file());
 	send_each(&fds[0], 1, 1, 100);
@@ -358,14 +360,13 @@ static void test_direction(void **state)
 
 static void test_filter_and_snaplen(void **state)
 {
-	struct capture_settings settings = default_settings();
+	struct capture_settings settings = default_settings(state);
 	int eth0 = udp_to("192.0.2.2");
 	struct bpf_program program;
 	pcap_t *dead = pcap_open_dead(DLT_EN10MB, 64);
 	struct capture_result result;
 	struct capture *capture;
 
-	(void)state;
 	assert_int_equal(pcap_compile(dead, &program, "len > 200", 1, 0), 0);
 	settings.from.snaplen = 64;
 	settings.from.filter.count = program.bf_len;
@@ -409,14 +410,13 @@ static void *drain(void *argument)
 /* Each packet is in the file or in one of the counts. */
 static void test_every_loss_is_counted(void **state)
 {
-	struct capture_settings settings = default_settings();
+	struct capture_settings settings = default_settings(state);
 	int eth0 = udp_to("192.0.2.2");
 	struct capture_result result;
 	struct capture *capture;
 	pthread_t reader;
 	int ends[2];
 
-	(void)state;
 	settings.format = &writer_pcap;
 	settings.queue_bytes = MIB;
 	settings.from.ring_bytes = MIB;
@@ -441,7 +441,7 @@ static void test_every_loss_is_counted(void **state)
 /* The drain too hears of all lanes in turn: the merge waits for none long. */
 static void test_drain_in_rounds(void **state)
 {
-	struct capture_settings settings = default_settings();
+	struct capture_settings settings = default_settings(state);
 	int fds[] = { udp_to("192.0.2.2"), udp_to("127.0.0.1") };
 	struct queue *queue = queue_new(settings.queue_bytes);
 	int sink = listener();
@@ -450,7 +450,6 @@ static void test_drain_in_rounds(void **state)
 	struct batch *batch;
 	bool ended;
 
-	(void)state;
 	assert_int_equal(settings.source->open(&settings.from, &source), 0);
 	send_each(fds, 2, 8000, 100);
 	assert_int_equal(source->ops->stop(source, queue), 0);
@@ -497,11 +496,10 @@ static void *read_late(void *argument)
 static void test_end_waits_for_room(void **state)
 {
 	static struct slow_reader reader;
-	struct capture_settings settings = default_settings();
+	struct capture_settings settings = default_settings(state);
 	int eth0 = udp_to("192.0.2.2");
 	unsigned kept = 0;
 
-	(void)state;
 	settings.format = &writer_pcap;
 	settings.queue_bytes = 64 * 1024;
 	for (unsigned i = 0; i < 5; i++) {
@@ -532,14 +530,13 @@ static void test_end_waits_for_room(void **state)
 
 static void test_write_error_is_told_at_once(void **state)
 {
-	struct capture_settings settings = default_settings();
+	struct capture_settings settings = default_settings(state);
 	int eth0 = udp_to("192.0.2.2");
 	struct capture_result result;
 	struct capture *capture;
 	struct pollfd told;
 	int ends[2];
 
-	(void)state;
 	settings.format = &writer_pcap;
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	capture = start(&settings, ends[1]);
@@ -573,10 +570,9 @@ static void test_no_such_interface(void **state)
 		{ .name = "lo" },
 		{ .name = "eth7" },
 	};
-	struct capture_settings settings = default_settings();
+	struct capture_settings settings = default_settings(state);
 	struct capture *capture;
 
-	(void)state;
 	settings.from.interfaces = missing;
 	log_set_sink(hear, NULL);
 	assert_true(capture_open(&settings, &capture) < 0);
@@ -587,12 +583,11 @@ static void test_no_such_interface(void **state)
 /* lo is taken down and up again by the program: what follows is captured. */
 static void test_interface_goes_down(void **state)
 {
-	struct capture_settings settings = default_settings();
+	struct capture_settings settings = default_settings(state);
 	int fds[] = { udp_to("192.0.2.2"), udp_to("127.0.0.1") };
 	int sink = listener();
 	struct capture *capture;
 
-	(void)state;
 	seen_count = 0;
 	assert_int_equal(capture_open(&settings, &capture), 0);
 	assert_int_equal(capture_start(capture, memory_file()), 0);
@@ -608,20 +603,28 @@ static void test_interface_goes_down(void **state)
 	close(sink);
 }
 
+#define OVER(test, source)                                  \
+	{                                                   \
+#test " over " #source, (test), NULL, NULL, \
+			(void *)&over_##source              \
+	}
+#define OVER_LIBPCAP(test) OVER(test, libpcap)
+#define OVER_BOTH(test)	   OVER(test, libpcap), OVER(test, packet)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_last_packets),
-		cmocka_unit_test(test_nothing_to_wait_for),
-		cmocka_unit_test(test_live_pipe),
-		cmocka_unit_test(test_direction),
-		cmocka_unit_test(test_filter_and_snaplen),
-		cmocka_unit_test(test_every_loss_is_counted),
-		cmocka_unit_test(test_drain_in_rounds),
-		cmocka_unit_test(test_end_waits_for_room),
-		cmocka_unit_test(test_write_error_is_told_at_once),
-		cmocka_unit_test(test_no_such_interface),
-		cmocka_unit_test(test_interface_goes_down),
+		OVER_BOTH(test_last_packets),
+		OVER_BOTH(test_nothing_to_wait_for),
+		OVER_BOTH(test_live_pipe),
+		OVER_BOTH(test_direction),
+		OVER_BOTH(test_filter_and_snaplen),
+		OVER_BOTH(test_every_loss_is_counted),
+		OVER_LIBPCAP(test_drain_in_rounds),
+		OVER_BOTH(test_end_waits_for_room),
+		OVER_BOTH(test_write_error_is_told_at_once),
+		OVER_BOTH(test_no_such_interface),
+		OVER_BOTH(test_interface_goes_down),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -73,6 +73,7 @@ static void test_defaults(void **state)
 	assert_int_equal(options.dns_count, 0);
 	assert_false(options.public_dns);
 	assert_int_equal(options.format, FORMAT_AUTO);
+	assert_int_equal(options.source, CAPTURE_LIBPCAP);
 	assert_int_equal(options.snaplen, 262144);
 	assert_int_equal(options.buffer_size, 16);
 	assert_false(options.nanoseconds);
@@ -130,6 +131,8 @@ static const struct accepted {
 	STRING(user, "65534", "--user=65534"),
 	NUMBER(format, FORMAT_PCAP, "-F", "pcap"),
 	NUMBER(format, FORMAT_PCAPNG, "--format=pcapng"),
+	NUMBER(source, CAPTURE_LIBPCAP, "--source=libpcap"),
+	NUMBER(source, CAPTURE_PACKET, "--source", "packet"),
 	NUMBER(snaplen, 1, "-s", "1"),
 	NUMBER(snaplen, 262144, "-s", "0"),
 	NUMBER(snaplen, 262144, "--snaplen", "262144"),
@@ -243,7 +246,8 @@ static const struct {
 	  "nsntrace: option '--d' is ambiguous: "
 	  "--device --dns --dry-run --doctor\n" TRY },
 	{ { "--s=9", "true" },
-	  "nsntrace: option '--s' is ambiguous: --snaplen --sync --show\n" TRY },
+	  "nsntrace: option '--s' is ambiguous: "
+	  "--snaplen --source --sync --show\n" TRY },
 	{ { "-o" }, "nsntrace: option '-o' needs an argument: FILE\n" TRY },
 	{ { "-qw" }, "nsntrace: option '-w' needs an argument: FILE\n" TRY },
 	{ { "--form" },
@@ -267,6 +271,8 @@ static const struct {
 	  "nsntrace: --format takes pcap|pcapng, not 'snoop'\n" },
 	{ { "-F", "", "true" },
 	  "nsntrace: --format takes pcap|pcapng, not ''\n" },
+	{ { "--source", "any", "true" },
+	  "nsntrace: --source takes libpcap|packet, not 'any'\n" },
 	{ { "-s", "262145", "true" }, SNAPLEN_LINE "'262145'\n" },
 	{ { "-s", "4294967297", "true" }, SNAPLEN_LINE "'4294967297'\n" },
 	{ { "-s", "99999999999999999999", "true" },
