@@ -20,6 +20,12 @@
 #include "capture/queue.h"
 #include "capture/stage.h"
 
+/* Frames that are written hold up to this much of the queue. */
+#define RECYCLE_BYTES (1024UL * 1024)
+
+/* Memory that was not needed for so long is given back. */
+#define SHRINK_MS 1000
+
 /* The last stage: what reaches it is written. */
 struct sink {
 	struct stage stage;
@@ -39,6 +45,7 @@ struct capture {
 	bool told;	/* that writing failed */
 	int read_error; /* of the reader thread */
 	uint64_t started;
+	uint64_t next_shrink; /* ns of CLOCK_MONOTONIC, or 0: nothing to do */
 };
 
 static void sink_frame(struct stage *stage, struct frame *frame)
@@ -108,19 +115,40 @@ static void ring(int fd)
 	eventfd_write(fd, 1);
 }
 
-/*
- * Nothing more waits: let whoever reads the file as it grows have all of it,
- * then wait for more. Nothing wakes this thread while no frame is held.
+/* All frames that were handed on so far are in the file, and their room free.
  */
-static struct batch *wait_for_batch(struct capture *capture, bool *ended)
+static void flush(struct capture *capture)
 {
-	struct writer *writer = &capture->sink.writer;
-	int wait = merge_tick(capture->merge, clock_monotonic_ns());
-
-	if (writer_flush(writer) < 0 && !capture->told) {
+	if (writer_flush(&capture->sink.writer) < 0 && !capture->told) {
 		ring(capture->error_fd);
 		capture->told = true;
 	}
+	merge_recycle(capture->merge);
+}
+
+/* What a burst took is given back, a second after it was needed last. */
+static void shrink(struct capture *capture, uint64_t now)
+{
+	if (!capture->next_shrink)
+		capture->next_shrink = now + SHRINK_MS * 1000000ULL;
+	else if (now >= capture->next_shrink)
+		capture->next_shrink = queue_shrink(capture->queue)
+					       ? now + SHRINK_MS * 1000000ULL
+					       : 0;
+}
+
+/*
+ * Nothing more waits: let whoever reads the file as it grows have all of it,
+ * then wait for more. Nothing wakes this thread while no frame is held and no
+ * memory is to be given back.
+ */
+static struct batch *wait_for_batch(struct capture *capture, bool *ended)
+{
+	int wait = merge_tick(capture->merge, clock_monotonic_ns());
+
+	flush(capture);
+	if (wait < 0 && capture->next_shrink)
+		wait = SHRINK_MS;
 
 	return queue_pop(capture->queue, wait, ended);
 }
@@ -137,8 +165,12 @@ static void *write_frames(void *argument)
 			batch = wait_for_batch(capture, &ended);
 		if (batch)
 			merge_push(capture->merge, batch);
+		if (merge_passed(capture->merge) >= RECYCLE_BYTES)
+			flush(capture);
+		shrink(capture, clock_monotonic_ns());
 	}
 	merge_flush(capture->merge);
+	flush(capture);
 
 	return NULL;
 }
@@ -224,7 +256,8 @@ static void add_statistics(struct capture *capture,
 			settings->count(settings->count_context, i,
 					&block.interface);
 		writer_statistics(&capture->sink.writer, i, &block);
-		result->dropped_ring += statistics->dropped;
+		result->dropped_ring +=
+			statistics->dropped - statistics->dropped_queue;
 		result->dropped_queue += statistics->dropped_queue;
 	}
 }

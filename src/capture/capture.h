@@ -31,10 +31,10 @@ struct capture_settings {
 
 /* What came of it. */
 struct capture_result {
-	uint64_t written;	/* packets whole in the file */
-	uint64_t truncated;	/* of those, cut by the snaplen */
-	uint64_t dropped_ring;	/* by the kernel */
-	uint64_t dropped_queue; /* by the bounded queue */
+	uint64_t written;      /* packets whole in the file */
+	uint64_t truncated;    /* of those, cut by the snaplen */
+	uint64_t dropped_ring; /* by the kernel, for want of room in the ring */
+	uint64_t dropped_queue; /* likewise, because the queue was full too */
 	uint64_t lost;		/* kept out by a write error */
 	uint64_t bytes;		/* size of the file */
 	int error;		/* -errno of the write that failed */

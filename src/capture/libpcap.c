@@ -47,9 +47,12 @@ struct handle {
 	struct pcap_stat counted;      /* 32 bits, as libpcap last told */
 	uint64_t received;
 	uint64_t dropped;
+	uint64_t dropped_queue;
 	struct capture_statistics stale; /* counted before the start */
 	uint64_t seen;
 	uint64_t newest; /* stamp of the last frame */
+	size_t round;	 /* bytes that it may still take in this round */
+	bool held_up;	 /* by a full queue, and has not caught up since */
 	bool gone;
 };
 
@@ -98,16 +101,23 @@ static int attach_filter(const struct handle *handle)
 		      settings->filter.count);
 }
 
-/* Read the kernel's counts. libpcap adds them up in 32 bits. */
+/*
+ * Read the kernel's counts. libpcap adds them up in 32 bits. What is dropped
+ * from when the queue is full until the ring is empty again is the queue's.
+ */
 static void count(struct handle *handle)
 {
 	struct pcap_stat now;
+	uint32_t dropped;
 
 	if (pcap_stats(handle->pcap, &now) < 0)
 		return;
 
+	dropped = now.ps_drop - handle->counted.ps_drop;
 	handle->received += now.ps_recv - handle->counted.ps_recv;
-	handle->dropped += now.ps_drop - handle->counted.ps_drop;
+	handle->dropped += dropped;
+	if (handle->held_up)
+		handle->dropped_queue += dropped;
 	handle->counted = now;
 }
 
@@ -295,33 +305,38 @@ static void take(u_char *user, const struct pcap_pkthdr *header,
 		return;
 
 	frame = lane_frame(&handle->lane, handle->queue, header->caplen);
-	if (!frame)
-		return;
-
 	frame->time = handle->newest;
 	frame->len = header->len;
 	frame->interface = (uint16_t)handle->lane.number;
 	frame->direction =
 		(uint8_t)direction(handle->interface, bytes, header->caplen);
 	memcpy(frame->bytes, bytes, header->caplen);
+
+	if (handle->round > header->caplen)
+		handle->round -= header->caplen;
+	else
+		pcap_breakloop(handle->pcap);
 }
 
 /*
  * Take what a ring has. An interface can be deleted by the program; the others
- * go on. Returns the number of frames.
+ * go on. Returns whether there were any.
  */
-static int dispatch(struct handle *handle, struct queue *queue, int frames)
+static bool dispatch(struct handle *handle, struct queue *queue)
 {
 	int ret;
 
 	if (handle->gone)
-		return 0;
+		return false;
 
 	handle->queue = queue;
-	ret = pcap_dispatch(handle->pcap, frames, take, (u_char *)handle);
+	handle->round = queue_round(queue);
+	ret = pcap_dispatch(handle->pcap, ROUND_FRAMES, take, (u_char *)handle);
+	if (ret == PCAP_ERROR_BREAK)
+		return true;
 	handle->gone = ret < 0;
 
-	return ret > 0 ? ret : 0;
+	return ret > 0;
 }
 
 /*
@@ -334,10 +349,25 @@ static uint64_t settled(struct handle *handle, bool seen)
 	uint64_t now = clock_realtime_ns();
 
 	count(handle);
-	if (is_drained(handle))
+	if (is_drained(handle)) {
+		handle->held_up = false;
 		return now - SLACK;
+	}
 
 	return seen ? handle->newest - SLACK : handle->lane.settled;
+}
+
+/*
+ * While the queue is full the rings fill up: what they cannot hold the kernel
+ * drops and counts, which is cheaper than reading it for nothing.
+ */
+static void wait_for_room(struct live *live, struct queue *queue)
+{
+	if (!queue_wait_for_room(queue))
+		return;
+
+	for (unsigned i = 0; i < live->source.lanes; i++)
+		live->handles[i].held_up = true;
 }
 
 /*
@@ -349,10 +379,11 @@ static void read_round(struct live *live, struct queue *queue)
 	bool seen[INTERFACES_MAX] = { false };
 	uint64_t newest = 0;
 
+	wait_for_room(live, queue);
 	for (unsigned i = 0; i < live->source.lanes; i++) {
 		struct handle *handle = &live->handles[i];
 
-		seen[i] = dispatch(handle, queue, ROUND_FRAMES) > 0;
+		seen[i] = dispatch(handle, queue);
 		if (seen[i] && handle->newest > newest)
 			newest = handle->newest;
 	}
@@ -418,9 +449,7 @@ static bool wait_for_rest(const struct live *live)
 
 /*
  * The counts stand still once nothing is let in, and the rest is in the rings:
- * at most one block's time away. As nothing can be lost by it any more, the
- * queue is waited for; in rounds all the same, as over a slow sink that takes
- * longer than the merge waits for a lane of which it is told nothing.
+ * at most one block's time away.
  */
 static int live_stop(struct source *source, struct queue *queue)
 {
@@ -430,10 +459,8 @@ static int live_stop(struct source *source, struct queue *queue)
 	for (unsigned i = 0; i < source->lanes; i++)
 		attach_nothing(&live->handles[i]);
 
-	for (unsigned i = 0; i < source->lanes; i++) {
-		live->handles[i].lane.patient = true;
+	for (unsigned i = 0; i < source->lanes; i++)
 		count(&live->handles[i]);
-	}
 
 	do
 		read_round(live, queue);
@@ -459,7 +486,7 @@ static void live_statistics(const struct source *source, unsigned interface,
 	*statistics = (struct capture_statistics){
 		.received = handle->received - handle->stale.received,
 		.dropped = handle->dropped - handle->stale.dropped,
-		.dropped_queue = handle->lane.dropped,
+		.dropped_queue = handle->dropped_queue,
 	};
 }
 

@@ -39,11 +39,14 @@ struct merge {
 	bool in_order;
 	unsigned lanes;
 	struct run runs[LANES_MAX];
+	struct batch *passed; /* all their frames have been handed on... */
+	size_t passed_bytes;  /* ...and are perhaps not yet written */
 };
 
 /*
  * Sort the frames of @lanes lanes by time and hand them to @next, which stays
- * the caller's. If the source's frames are @in_order they just pass.
+ * the caller's. If the source's frames are @in_order they just pass. A frame
+ * lives on after it was handed on, until merge_recycle().
  */
 struct merge *merge_new(unsigned lanes, bool in_order, struct stage *next)
 {
@@ -56,13 +59,20 @@ struct merge *merge_new(unsigned lanes, bool in_order, struct stage *next)
 	return merge;
 }
 
+static void keep_passed(struct merge *merge, struct batch *batch)
+{
+	batch->next = merge->passed;
+	merge->passed = batch;
+	merge->passed_bytes += batch->used;
+}
+
 static void emit_first(struct merge *merge, struct run *run)
 {
 	struct held held = run->held[run->first++];
 
 	stage_frame(merge->next, held.frame);
 	if (--held.batch->frames == 0)
-		batch_free(held.batch);
+		keep_passed(merge, held.batch);
 }
 
 /* The run with the earliest frame, or NULL; the first of equals. */
@@ -180,7 +190,7 @@ static void pass(struct merge *merge, struct batch *batch)
 		stage_frame(merge->next, frame);
 		next += frame_size(frame);
 	}
-	batch_free(batch);
+	keep_passed(merge, batch);
 }
 
 /* When the first frame that is held arrived, or UINT64_MAX. */
@@ -250,12 +260,31 @@ void merge_flush(struct merge *merge)
 	release(merge, UINT64_MAX);
 }
 
+/* Bytes of batches whose frames have all been handed on and that still live. */
+size_t merge_passed(const struct merge *merge)
+{
+	return merge->passed_bytes;
+}
+
+/* Free them: nobody looks at their frames any more. */
+void merge_recycle(struct merge *merge)
+{
+	while (merge->passed) {
+		struct batch *batch = merge->passed;
+
+		merge->passed = batch->next;
+		batch_free(batch);
+	}
+	merge->passed_bytes = 0;
+}
+
 /* Everything must have been flushed before. */
 void merge_free(struct merge *merge)
 {
 	if (!merge)
 		return;
 
+	merge_recycle(merge);
 	for (unsigned i = 0; i < merge->lanes; i++)
 		free(merge->runs[i].held);
 	free(merge);

@@ -3,6 +3,7 @@
 #define NSNTRACE_CAPTURE_MERGE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "capture/queue.h"
@@ -17,6 +18,8 @@ struct merge *merge_new(unsigned lanes, bool in_order, struct stage *next);
 void merge_push(struct merge *merge, struct batch *batch);
 int merge_tick(struct merge *merge, uint64_t now);
 void merge_flush(struct merge *merge);
+size_t merge_passed(const struct merge *merge);
+void merge_recycle(struct merge *merge);
 void merge_free(struct merge *merge);
 
 #endif

@@ -64,9 +64,11 @@ struct packet {
 	unsigned next;	   /* block to be read */
 	uint64_t received; /* by the kernel's count, drops included */
 	uint64_t dropped;
+	uint64_t dropped_queue; /* of those, while the queue was full */
 	uint64_t seen;
 	uint64_t newest; /* stamp of the last frame */
 	bool unsettled;
+	bool held_up; /* by a full queue, and has not caught up since */
 };
 
 static int attach(const struct packet *packet, struct sock_filter *program,
@@ -236,7 +238,10 @@ static int packet_open(const struct source_settings *settings,
 	return 0;
 }
 
-/* Read the kernel's counts, which start anew each time. */
+/*
+ * Read the kernel's counts, which start anew each time. What is dropped from
+ * when the queue is full until the ring is empty again is the queue's.
+ */
 static void count(struct packet *packet)
 {
 	struct tpacket_stats_v3 now;
@@ -248,6 +253,8 @@ static void count(struct packet *packet)
 
 	packet->received += now.tp_packets;
 	packet->dropped += now.tp_drops;
+	if (packet->held_up)
+		packet->dropped_queue += now.tp_drops;
 }
 
 /* Everything that the kernel has counted so far has been seen. */
@@ -330,11 +337,6 @@ static void take(struct packet *packet, struct queue *queue,
 	if (caplen > packet->snaplen)
 		caplen = packet->snaplen;
 	frame = lane_frame(&packet->lane, queue, caplen);
-	if (!frame) {
-		packet->statistics[interface].dropped_queue++;
-		return;
-	}
-
 	frame->time = packet->newest;
 	frame->len = header->tp_len + tag;
 	frame->interface = (uint16_t)interface;
@@ -381,18 +383,23 @@ static uint64_t settled(struct packet *packet, bool seen)
 	uint64_t now = clock_realtime_ns();
 
 	count(packet);
-	if (is_drained(packet))
+	if (is_drained(packet)) {
+		packet->held_up = false;
 		return now - SLACK;
+	}
 
 	return seen ? packet->newest - SLACK : packet->lane.settled;
 }
 
-/* Take what there is, once round the ring at most, and tell what is settled. */
+/* Take what there is, a round of the queue at most, and tell what is settled.
+ */
 static void read_round(struct packet *packet, struct queue *queue)
 {
+	size_t room = queue_round(queue);
 	unsigned blocks = 0;
 
-	while (blocks < packet->blocks && take_block(packet, queue))
+	packet->held_up |= queue_wait_for_room(queue);
+	while (blocks * BLOCK_BYTES < room && take_block(packet, queue))
 		blocks++;
 	if (!blocks && !packet->unsettled)
 		return;
@@ -422,9 +429,8 @@ static int packet_batch(struct source *source, struct queue *queue, int wake_fd)
 
 /*
  * The count stands still once nothing is let in, and the rest is in the ring:
- * at most one block's time away. As nothing can be lost by it any more, the
- * queue is waited for. That the program deletes an interface ends nothing here:
- * all that passed it is in the ring.
+ * at most one block's time away. That the program deletes an interface ends
+ * nothing here: all that passed it is in the ring.
  */
 static int packet_stop(struct source *source, struct queue *queue)
 {
@@ -432,7 +438,6 @@ static int packet_stop(struct source *source, struct queue *queue)
 	struct pollfd ring = { .fd = packet->fd, .events = POLLIN };
 	int ret = attach_nothing(packet);
 
-	packet->lane.patient = true;
 	count(packet);
 	do
 		read_round(packet, queue);
@@ -455,6 +460,7 @@ static void packet_statistics(const struct source *source, unsigned interface,
 	if (interface == 0) {
 		statistics->received += packet->dropped;
 		statistics->dropped = packet->dropped;
+		statistics->dropped_queue = packet->dropped_queue;
 	}
 }
 

@@ -6,8 +6,6 @@
  */
 #include "capture/writer.h"
 
-#include <string.h>
-
 #define PCAP_MAGIC_MICRO 0xa1b2c3d4
 #define PCAP_MAGIC_NANO	 0xa1b23c4d
 #define PCAP_MAJOR	 2
@@ -57,25 +55,11 @@ static void pcap_packet(struct writer *writer, const struct frame *frame)
 	};
 
 	buf_append(&writer->buf, &packet, sizeof(packet));
-	buf_append(&writer->buf, frame->bytes, frame->caplen);
-}
-
-static struct writer_record pcap_record(const uint8_t *record)
-{
-	struct pcap_packet header;
-
-	memcpy(&header, record, sizeof(header));
-
-	return (struct writer_record){
-		.size = sizeof(header) + header.caplen,
-		.packet = true,
-		.truncated = header.caplen < header.len,
-	};
+	writer_frame_bytes(writer, frame);
 }
 
 const struct writer_ops writer_pcap = {
 	.name = "pcap",
 	.interface = pcap_interface,
 	.packet = pcap_packet,
-	.record = pcap_record,
 };

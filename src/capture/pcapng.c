@@ -52,11 +52,30 @@ enum option_code {
 
 /* A block or an option, from where it begins to where its length belongs. */
 #define BLOCK_LENGTH_OFFSET  4
-#define EPB_CAPLEN_OFFSET    20
 #define OPTION_LENGTH_OFFSET 2
 #define OPTION_VALUE_OFFSET  4
 
 #define ALIGNMENT 4
+
+/* An enhanced packet block, but for the packet and its padding. */
+struct epb_head {
+	uint32_t type;
+	uint32_t length; /* of the block; once more at its end */
+	uint32_t interface;
+	uint32_t time_high;
+	uint32_t time_low;
+	uint32_t caplen;
+	uint32_t len;
+};
+
+struct epb_tail {
+	uint16_t flags_code;
+	uint16_t flags_length;
+	uint32_t flags;
+	uint16_t end_code;
+	uint16_t end_length;
+	uint32_t length;
+};
 
 /*
  * Begin a block; all that is appended up to block_end() belongs to it. Returns
@@ -198,21 +217,33 @@ static void pcapng_interface(struct writer *writer,
 	block_end(buf, idb);
 }
 
+/* A packet is written so often that its block is made in two strokes. */
 static void pcapng_packet(struct writer *writer, const struct frame *frame)
 {
-	uint32_t flags = frame->direction; /* bits 0 and 1; no others are set */
-	struct buf *buf = &writer->buf;
-	size_t epb = block_begin(buf, ENHANCED_PACKET_BLOCK);
+	static const uint8_t zeros[ALIGNMENT];
+	size_t padding = -frame->caplen % ALIGNMENT;
+	const struct epb_head head = {
+		.type = ENHANCED_PACKET_BLOCK,
+		.length = (uint32_t)(sizeof(struct epb_head) + frame->caplen +
+				     padding + sizeof(struct epb_tail)),
+		.interface = frame->interface,
+		.time_high = (uint32_t)(frame->time >> 32),
+		.time_low = (uint32_t)frame->time,
+		.caplen = frame->caplen,
+		.len = frame->len,
+	};
+	const struct epb_tail tail = {
+		.flags_code = EPB_FLAGS,
+		.flags_length = sizeof(tail.flags),
+		.flags = frame->direction, /* bits 0 and 1; no others are set */
+		.end_code = OPT_ENDOFOPT,
+		.length = head.length,
+	};
 
-	buf_u32(buf, frame->interface);
-	timestamp(buf, frame->time);
-	buf_u32(buf, frame->caplen);
-	buf_u32(buf, frame->len);
-	buf_append(buf, frame->bytes, frame->caplen);
-	buf_pad(buf, ALIGNMENT);
-	option(buf, EPB_FLAGS, &flags, sizeof(flags));
-	option(buf, OPT_ENDOFOPT, NULL, 0);
-	block_end(buf, epb);
+	buf_append(&writer->buf, &head, sizeof(head));
+	writer_frame_bytes(writer, frame);
+	buf_append(&writer->buf, zeros, padding);
+	buf_append(&writer->buf, &tail, sizeof(tail));
 }
 
 /*
@@ -241,27 +272,10 @@ static void pcapng_statistics(struct writer *writer, unsigned interface,
 	block_end(buf, isb);
 }
 
-/* All but those of the head are long enough to have what a packet has. */
-static struct writer_record pcapng_record(const uint8_t *record)
-{
-	uint32_t type, length, lengths[2]; /* kept, and of the packet */
-
-	memcpy(&type, record, sizeof(type));
-	memcpy(&length, record + BLOCK_LENGTH_OFFSET, sizeof(length));
-	memcpy(lengths, record + EPB_CAPLEN_OFFSET, sizeof(lengths));
-
-	return (struct writer_record){
-		.size = length,
-		.packet = type == ENHANCED_PACKET_BLOCK,
-		.truncated = lengths[0] < lengths[1],
-	};
-}
-
 const struct writer_ops writer_pcapng = {
 	.name = "pcapng",
 	.open = pcapng_open,
 	.interface = pcapng_interface,
 	.packet = pcapng_packet,
 	.statistics = pcapng_statistics,
-	.record = pcapng_record,
 };

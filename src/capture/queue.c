@@ -1,31 +1,43 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The bounded queue between the thread that empties the rings and the one that
- * writes. It moves batches, not frames, and its bound is on memory: what was
- * popped but not yet freed counts too. What to do when there is no room is left
- * to the source, time order to merge.c.
+ * writes. It moves batches, not frames, and its bound is on bytes: what was
+ * popped but not yet freed counts too. Memory is had in chunks, taken when they
+ * are needed and given back when they have not been for a while. Time order is
+ * left to merge.c.
  */
 #include "capture/queue.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/log.h"
+
+/* What is asked of the kernel at a time: one huge page on most machines. */
+#define CHUNK_BYTES (2UL * 1024 * 1024)
 
 /*
- * A batch grows from the first size, which costs an idle capture next to
- * nothing, to the last, which is about one block of a ring.
+ * Beyond this the queue grows in huge pages: faulting small ones in costs as
+ * much as copying into them. Below it, a quiet capture stays small.
  */
-#define BATCH_SMALL (16UL * 1024)
-#define BATCH_LARGE (256UL * 1024)
+#define SMALL_BYTES (8UL * 1024 * 1024)
 
-/*
- * Large batches kept for use again, beyond the limit of the queue: fresh memory
- * is faulted in page by page, which costs as much as the copy itself.
- */
-#define SPARES_MAX 8
+/* What may come in between two looks at the bound, from each lane. */
+#define ROUND_BYTES_MAX (4UL * 1024 * 1024)
+#define ROUND_BYTES_MIN (256UL * 1024)
+
+struct chunk {
+	struct chunk *next;
+	struct queue *queue;
+	unsigned users; /* batches in it, and the lane that fills it */
+	size_t size;
+	size_t used;
+	uint8_t bytes[] __attribute__((aligned(8)));
+};
 
 struct queue {
 	pthread_mutex_t lock;
@@ -34,13 +46,16 @@ struct queue {
 	struct batch *first;
 	struct batch **last;
 	size_t limit;
-	size_t taken; /* by batches that are not freed yet */
+	size_t taken;  /* by batches that are not freed yet */
+	size_t memory; /* in chunks, spare ones too */
+	size_t peak;   /* the most that this was */
 	bool ended;
-	struct batch *spare;
+	struct chunk *spare; /* the last one used comes first: it is in cache */
 	unsigned spares;
+	unsigned spares_least; /* since the last queue_shrink() */
 };
 
-/* A queue for batches of @limit bytes in all. */
+/* A queue for @limit bytes in all. */
 struct queue *queue_new(size_t limit)
 {
 	struct queue *queue = xcalloc(1, sizeof(*queue));
@@ -60,13 +75,62 @@ struct queue *queue_new(size_t limit)
 	return queue;
 }
 
-static void free_list(struct batch *batch)
+/*
+ * Memory at an address where a huge page can begin. Not malloc(): once such a
+ * size was freed it keeps the like for itself.
+ */
+static struct chunk *map_chunk(size_t size, bool huge)
 {
-	while (batch) {
-		struct batch *next = batch->next;
+	size_t room = size + CHUNK_BYTES;
+	uint8_t *start = mmap(NULL, room, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct chunk *chunk;
+	size_t before;
 
-		free(batch);
-		batch = next;
+	if (start == MAP_FAILED)
+		die_no_memory();
+	before = -(uintptr_t)start % CHUNK_BYTES;
+	chunk = (struct chunk *)(start + before);
+	if (before)
+		munmap(start, before);
+	munmap((uint8_t *)chunk + size, room - before - size);
+	if (huge)
+		madvise(chunk, size, MADV_HUGEPAGE);
+	chunk->size = size;
+
+	return chunk;
+}
+
+static void free_chunk(struct chunk *chunk)
+{
+	chunk->queue->memory -= chunk->size;
+	munmap(chunk, chunk->size);
+}
+
+/* Whoever was the last to use a chunk leaves it for the next. */
+static void leave_chunk(struct chunk *chunk)
+{
+	struct queue *queue = chunk->queue;
+
+	if (--chunk->users)
+		return;
+	if (chunk->size > CHUNK_BYTES) {
+		free_chunk(chunk);
+		return;
+	}
+	chunk->next = queue->spare;
+	queue->spare = chunk;
+	queue->spares++;
+}
+
+static void free_spares(struct queue *queue, unsigned count)
+{
+	while (count--) {
+		struct chunk *chunk = queue->spare;
+
+		queue->spare = chunk->next;
+		queue->spares--;
+		free_chunk(chunk);
 	}
 }
 
@@ -76,74 +140,51 @@ void queue_free(struct queue *queue)
 	if (!queue)
 		return;
 
-	free_list(queue->first);
-	free_list(queue->spare);
+	while (queue->first) {
+		struct batch *batch = queue->first;
+
+		queue->first = batch->next;
+		leave_chunk(batch->chunk);
+	}
+	free_spares(queue, queue->spares);
 	pthread_cond_destroy(&queue->filled);
 	pthread_cond_destroy(&queue->freed);
 	pthread_mutex_destroy(&queue->lock);
 	free(queue);
 }
 
-/* One batch always has room, or a frame larger than the limit would stick. */
-static bool is_full(const struct queue *queue, size_t size)
-{
-	return queue->taken && queue->taken + size > queue->limit;
-}
-
-static struct batch *take_spare(struct queue *queue)
-{
-	struct batch *batch = queue->spare;
-
-	if (batch) {
-		queue->spare = batch->next;
-		queue->spares--;
-	}
-
-	return batch;
-}
-
 /*
- * An empty batch of @lane with room for @size bytes of frames. Without room in
- * the queue: waits for it if @wait, else returns NULL. The caller owns the
- * batch.
+ * How many bytes of each lane may come in after one queue_wait_for_room(): a
+ * reader in the midst of a ring cannot wait without holding up the others.
  */
-struct batch *queue_batch(struct queue *queue, unsigned lane, size_t size,
-			  bool wait)
+size_t queue_round(const struct queue *queue)
 {
-	struct batch *batch = NULL;
-	size_t total = sizeof(*batch) + size;
+	size_t round = queue->limit / 16;
 
-	pthread_mutex_lock(&queue->lock);
-	while (wait && is_full(queue, total))
-		pthread_cond_wait(&queue->freed, &queue->lock);
-	if (is_full(queue, total)) {
-		pthread_mutex_unlock(&queue->lock);
-		return NULL;
-	}
-	queue->taken += total;
-	if (size == BATCH_LARGE)
-		batch = take_spare(queue);
-	pthread_mutex_unlock(&queue->lock);
+	if (round < ROUND_BYTES_MIN)
+		return ROUND_BYTES_MIN;
 
-	/* Not xcalloc(): what is about to be overwritten needs no zeros. */
-	if (!batch)
-		batch = xrealloc(NULL, total);
-	*batch = (struct batch){ .queue = queue, .lane = lane, .size = size };
-
-	return batch;
+	return round < ROUND_BYTES_MAX ? round : ROUND_BYTES_MAX;
 }
 
-/* Append @batch, which is the queue's from now on. */
-void queue_push(struct queue *queue, struct batch *batch)
+/* An empty queue always has room, or a small limit would stop everything. */
+static bool is_full(const struct queue *queue)
 {
-	batch->arrived = clock_monotonic_ns();
+	return queue->taken && queue->taken + queue_round(queue) > queue->limit;
+}
+
+/* Wait until a round has room. Returns whether it was not there at once. */
+bool queue_wait_for_room(struct queue *queue)
+{
+	bool waited;
 
 	pthread_mutex_lock(&queue->lock);
-	batch->next = NULL;
-	*queue->last = batch;
-	queue->last = &batch->next;
-	pthread_cond_signal(&queue->filled);
+	waited = is_full(queue);
+	while (is_full(queue))
+		pthread_cond_wait(&queue->freed, &queue->lock);
 	pthread_mutex_unlock(&queue->lock);
+
+	return waited;
 }
 
 static bool has_news(const struct queue *queue)
@@ -207,97 +248,164 @@ void queue_end(struct queue *queue)
 	pthread_mutex_unlock(&queue->lock);
 }
 
-/* Room for one frame in @batch, or NULL. Its caplen is set, the rest zero. */
-struct frame *batch_append(struct batch *batch, uint32_t caplen)
+/*
+ * Give back the memory that has not been needed since the last call. Returns
+ * whether there may be more of it by the next one.
+ */
+bool queue_shrink(struct queue *queue)
 {
-	struct frame head = { .caplen = caplen };
-	struct frame *frame = (struct frame *)(batch->bytes + batch->used);
-
-	if (frame_size(&head) > batch->size - batch->used)
-		return NULL;
-
-	*frame = head;
-	batch->used += frame_size(frame);
-	batch->frames++;
-
-	return frame;
-}
-
-/* Free a batch, or keep it for later, and give its room back to its queue. */
-void batch_free(struct batch *batch)
-{
-	struct queue *queue = batch->queue;
+	bool more;
 
 	pthread_mutex_lock(&queue->lock);
-	queue->taken -= sizeof(*batch) + batch->size;
-	pthread_cond_signal(&queue->freed);
-	if (batch->size == BATCH_LARGE && queue->spares < SPARES_MAX) {
-		batch->next = queue->spare;
-		queue->spare = batch;
-		queue->spares++;
-		batch = NULL;
-	}
+	free_spares(queue, queue->spares_least);
+	queue->spares_least = queue->spares;
+	more = queue->spares;
 	pthread_mutex_unlock(&queue->lock);
 
-	free(batch);
+	return more;
 }
 
-static size_t max_size(size_t a, size_t b)
+/* The most memory (bytes) that the queue ever took. */
+size_t queue_peak(struct queue *queue)
 {
-	return a > b ? a : b;
+	size_t peak;
+
+	pthread_mutex_lock(&queue->lock);
+	peak = queue->peak;
+	pthread_mutex_unlock(&queue->lock);
+
+	return peak;
 }
 
-static void hand_over(struct lane *lane, struct queue *queue)
+/* Give a batch back to its queue; its frames are gone. */
+void batch_free(struct batch *batch)
 {
-	lane->batch->settled = lane->settled;
-	queue_push(queue, lane->batch);
-	lane->batch = NULL;
+	struct queue *queue = batch->chunk->queue;
+
+	pthread_mutex_lock(&queue->lock);
+	queue->taken -= sizeof(*batch) + batch->used;
+	leave_chunk(batch->chunk);
+	pthread_cond_signal(&queue->freed);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+/* A chunk for a lane to fill, with room for a batch of @size bytes. */
+static struct chunk *new_chunk(struct queue *queue, size_t size)
+{
+	size_t needed = sizeof(struct chunk) + size;
+	struct chunk *chunk = queue->spare;
+
+	if (needed <= CHUNK_BYTES && chunk) {
+		queue->spare = chunk->next;
+		queue->spares--;
+		if (queue->spares < queue->spares_least)
+			queue->spares_least = queue->spares;
+	} else {
+		needed = (needed + CHUNK_BYTES - 1) & ~(CHUNK_BYTES - 1);
+		chunk = map_chunk(needed, queue->memory >= SMALL_BYTES);
+		chunk->queue = queue;
+		queue->memory += needed;
+		if (queue->memory > queue->peak)
+			queue->peak = queue->memory;
+	}
+	chunk->users = 1;
+	chunk->used = 0;
+
+	return chunk;
+}
+
+static bool has_room(const struct chunk *chunk, size_t size)
+{
+	return sizeof(*chunk) + chunk->used + size <= chunk->size;
 }
 
 /*
- * Room for the next frame of a lane, with its caplen set, valid until the next
- * call. NULL if the queue is full; the frame is then counted as dropped.
+ * Begin a batch with room for @size bytes of frames. A lane whose batches are
+ * all written begins its chunk anew: as long as the writer keeps up, the same
+ * memory stays in the processor's cache.
+ */
+static void begin_batch(struct lane *lane, struct queue *queue, size_t size)
+{
+	size_t needed = sizeof(struct batch) + size;
+
+	pthread_mutex_lock(&queue->lock);
+	if (lane->chunk && lane->chunk->users == 1)
+		lane->chunk->used = 0;
+	if (lane->chunk && !has_room(lane->chunk, needed)) {
+		leave_chunk(lane->chunk);
+		lane->chunk = NULL;
+	}
+	if (!lane->chunk)
+		lane->chunk = new_chunk(queue, needed);
+	lane->chunk->users++;
+	pthread_mutex_unlock(&queue->lock);
+
+	lane->batch = (struct batch *)(lane->chunk->bytes + lane->chunk->used);
+	*lane->batch = (struct batch){
+		.chunk = lane->chunk,
+		.lane = lane->number,
+	};
+	lane->chunk->used += sizeof(*lane->batch);
+}
+
+/* Hand over what the lane has, which is the queue's from now on. */
+static void push_batch(struct lane *lane, struct queue *queue)
+{
+	struct batch *batch = lane->batch;
+
+	lane->batch = NULL;
+	batch->settled = lane->settled;
+	batch->arrived = clock_monotonic_ns();
+
+	pthread_mutex_lock(&queue->lock);
+	queue->taken += sizeof(*batch) + batch->used;
+	*queue->last = batch;
+	queue->last = &batch->next;
+	pthread_cond_signal(&queue->filled);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+/*
+ * Room for the next frame of a lane, with its caplen set and all else zero,
+ * valid until the next call for the lane.
  */
 struct frame *lane_frame(struct lane *lane, struct queue *queue,
 			 uint32_t caplen)
 {
-	struct frame head = { .caplen = caplen };
+	const struct frame head = { .caplen = caplen };
+	size_t size = frame_size(&head);
+	struct frame *frame;
 
-	if (lane->batch) {
-		struct frame *frame = batch_append(lane->batch, caplen);
+	if (lane->batch && !has_room(lane->chunk, size))
+		push_batch(lane, queue);
+	if (!lane->batch)
+		begin_batch(lane, queue, size);
 
-		if (frame)
-			return frame;
-		hand_over(lane, queue);
-		if (lane->want < BATCH_LARGE)
-			lane->want *= 2;
-	}
+	frame = (struct frame *)(lane->batch->bytes + lane->batch->used);
+	*frame = head;
+	lane->batch->used += size;
+	lane->batch->frames++;
+	lane->chunk->used += size;
 
-	lane->want = max_size(lane->want, BATCH_SMALL);
-	lane->batch = queue_batch(queue, lane->number,
-				  max_size(lane->want, frame_size(&head)),
-				  lane->patient);
-	if (!lane->batch) {
-		lane->dropped++;
-		return NULL;
-	}
-
-	return batch_append(lane->batch, caplen);
+	return frame;
 }
 
 /*
  * Hand over what the lane has, and that no frame earlier than @settled follows
- * (ns since the epoch); without frames, in a batch that says only that. In a
- * full queue that one is left out: the next tells more.
+ * (ns since the epoch; UINT64_MAX: none at all for now); without frames, in a
+ * batch that says only that.
  */
 void lane_push(struct lane *lane, struct queue *queue, uint64_t settled)
 {
 	lane->settled = settled;
 	if (!lane->batch)
-		lane->batch = queue_batch(queue, lane->number, 0, false);
-	else if (lane->batch->used < lane->want / 4 && lane->want > BATCH_SMALL)
-		lane->want /= 2;
+		begin_batch(lane, queue, 0);
+	push_batch(lane, queue);
 
-	if (lane->batch)
-		hand_over(lane, queue);
+	if (settled == UINT64_MAX) {
+		pthread_mutex_lock(&queue->lock);
+		leave_chunk(lane->chunk);
+		pthread_mutex_unlock(&queue->lock);
+		lane->chunk = NULL;
+	}
 }

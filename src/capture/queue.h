@@ -11,13 +11,16 @@
 /* Sources whose frames come in an order of their own: one lane each. */
 #define LANES_MAX 4
 
+struct chunk;
+struct queue;
+
 /*
- * A piece of memory with frames of one lane, in the order in which they came.
- * Its room is the queue's until batch_free(), also after it was popped.
+ * Frames of one lane, in the order in which they came. Their memory is the
+ * queue's, and theirs until batch_free(), also after the batch was popped.
  */
 struct batch {
 	struct batch *next;
-	struct queue *queue;
+	struct chunk *chunk;
 	unsigned lane;
 	unsigned frames;
 	/*
@@ -27,31 +30,26 @@ struct batch {
 	uint64_t settled;
 	uint64_t arrived; /* in the queue: ns of CLOCK_MONOTONIC */
 	size_t used;
-	size_t size;
 	uint8_t bytes[] __attribute__((aligned(8)));
 };
 
-struct queue;
-
 struct queue *queue_new(size_t limit);
 void queue_free(struct queue *queue);
-struct batch *queue_batch(struct queue *queue, unsigned lane, size_t size,
-			  bool wait);
-void queue_push(struct queue *queue, struct batch *batch);
+bool queue_wait_for_room(struct queue *queue);
+size_t queue_round(const struct queue *queue);
 struct batch *queue_pop(struct queue *queue, int timeout_ms, bool *ended);
 void queue_end(struct queue *queue);
+bool queue_shrink(struct queue *queue);
+size_t queue_peak(struct queue *queue);
 
-struct frame *batch_append(struct batch *batch, uint32_t caplen);
 void batch_free(struct batch *batch);
 
 /* The reader's end of one lane: frames become batches. All zero but @number. */
 struct lane {
 	unsigned number;
-	bool patient;	  /* wait for room rather than drop */
-	size_t want;	  /* size of the next batch */
-	uint64_t settled; /* as last told */
-	uint64_t dropped; /* frames the queue had no room for */
-	struct batch *batch;
+	uint64_t settled;    /* as last told */
+	struct chunk *chunk; /* what it fills */
+	struct batch *batch; /* in @chunk, not yet pushed */
 };
 
 struct frame *lane_frame(struct lane *lane, struct queue *queue,

@@ -51,7 +51,6 @@ static int savefile_open(const struct source_settings *settings,
 	link_type = pcap_datalink(pcap);
 	savefile = xcalloc(1, sizeof(*savefile));
 	savefile->pcap = pcap;
-	savefile->lane.patient = true;
 	savefile->source = (struct source){
 		.ops = &source_savefile,
 		.interfaces[0] = {
@@ -90,6 +89,7 @@ static int savefile_batch(struct source *source, struct queue *queue,
 	struct savefile *savefile = (struct savefile *)source;
 	int ret;
 
+	queue_wait_for_room(queue);
 	savefile->queue = queue;
 	ret = pcap_dispatch(savefile->pcap, BATCH_FRAMES, take,
 			    (u_char *)savefile);

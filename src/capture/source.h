@@ -21,7 +21,7 @@ struct capture_interface {
 struct capture_statistics {
 	uint64_t received; /* packets the filter let through, drops included */
 	uint64_t dropped;  /* by the kernel, for want of room in the ring */
-	uint64_t dropped_queue; /* by us, for want of room in the queue */
+	uint64_t dropped_queue; /* of those, while the queue was full */
 };
 
 /* Instructions of a compiled filter; the same memory layout as sock_filter. */

@@ -14,7 +14,7 @@ struct stage {
 };
 
 struct stage_ops {
-	/* One frame, valid during the call only. */
+	/* One frame, which lives until merge_recycle(). */
 	void (*frame)(struct stage *stage, struct frame *frame);
 };
 

@@ -1,81 +1,146 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A capture file on its way to a descriptor: records are gathered and go out in
- * large writes, and after a write error the file still ends with a whole
- * record. What a record looks like is known by the formats (pcap.c, pcapng.c);
- * telling the user of errors is left to whoever knows the file's name.
+ * A capture file on its way to a descriptor: records are gathered, without
+ * copying what large frames hold, and go out in large writes; after a write
+ * error the file still ends with a whole record. What a record looks like is
+ * known by the formats (pcap.c, pcapng.c); telling the user of errors is left
+ * to whoever knows the file's name.
  */
 #include "capture/writer.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 
-/* Large writes: this much is gathered before one is made on its own account. */
-#define WRITE_BYTES (256UL * 1024)
+/*
+ * Large writes: so much is gathered before one is made on its own account, in
+ * the buffer, which should stay in the processor's cache, and in frames.
+ */
+#define GATHER_BYTES (256UL * 1024)
+#define REFER_BYTES  (1024UL * 1024)
+
+/* Bytes of a frame that are cheaper copied than listed. */
+#define COPY_BYTES 1024
 
 /*
- * Write as much of the buffer as the descriptor takes, however often that takes
- * asking. Returns the number of bytes written; writer->error tells whether it
- * was all. A descriptor handed to us may be non-blocking: it is waited for like
- * any other, and a reader that went away ends the wait.
+ * Write @count pieces. Returns the number of bytes written; writer->error tells
+ * whether it was all. A descriptor handed to us may be non-blocking: it is
+ * waited for like any other, and a reader that went away ends the wait.
  */
-static size_t write_out(struct writer *writer)
+static size_t write_pieces(struct writer *writer, struct iovec *pieces,
+			   unsigned count)
 {
-	const struct buf *buf = &writer->buf;
 	size_t done = 0;
 
-	while (done < buf->used) {
+	while (count) {
 		struct pollfd room = { .fd = writer->fd, .events = POLLOUT };
-		ssize_t written =
-			write(writer->fd, buf->bytes + done, buf->used - done);
+		ssize_t written = writev(writer->fd, pieces, (int)count);
 
-		if (written >= 0) {
-			done += (size_t)written;
-		} else if (errno == EAGAIN) {
+		if (written < 0 && errno == EAGAIN) {
 			poll(&room, 1, -1);
-		} else if (errno != EINTR) {
+		} else if (written < 0 && errno != EINTR) {
 			writer->error = -errno;
 			break;
+		}
+		if (written < 0)
+			continue;
+
+		done += (size_t)written;
+		for (; count && (size_t)written >= pieces->iov_len; count--)
+			written -= (ssize_t)pieces++->iov_len;
+		if (count) {
+			pieces->iov_base =
+				(uint8_t *)pieces->iov_base + written;
+			pieces->iov_len -= (size_t)written;
 		}
 	}
 
 	return done;
 }
 
-static void count_packet(struct writer_count *count, bool truncated)
+/* What the buffer has since the last piece becomes a piece. */
+static void end_piece(struct writer *writer)
 {
-	count->packets++;
-	count->truncated += truncated;
+	size_t size = writer->buf.used - writer->piece_start;
+
+	if (!size)
+		return;
+	writer->pieces[writer->piece_count++] = (struct iovec){
+		.iov_len = size,
+	};
+	writer->piece_start = writer->buf.used;
+}
+
+/* Write all that is gathered; only now the buffer stays where it is. */
+static size_t write_out(struct writer *writer)
+{
+	uint8_t *next = writer->buf.bytes;
+
+	end_piece(writer);
+	for (unsigned i = 0; i < writer->piece_count; i++) {
+		struct iovec *piece = &writer->pieces[i];
+
+		if (piece->iov_base)
+			continue;
+		piece->iov_base = next;
+		next += piece->iov_len;
+	}
+
+	return write_pieces(writer, writer->pieces, writer->piece_count);
+}
+
+static size_t gathered_bytes(const struct writer *writer)
+{
+	return writer->buf.used + writer->referred;
+}
+
+static void clear(struct writer *writer)
+{
+	buf_clear(&writer->buf);
+	buf_clear(&writer->records);
+	writer->referred = 0;
+	writer->piece_count = 0;
+	writer->piece_start = 0;
+	writer->gathered = (struct writer_count){ 0 };
+}
+
+/* Everything since @size bytes were gathered is one record. */
+static void end_record(struct writer *writer, size_t size, bool packet,
+		       bool truncated)
+{
+	const struct writer_record record = {
+		.size = gathered_bytes(writer) - size,
+		.packet = packet,
+		.truncated = truncated,
+	};
+
+	buf_append(&writer->records, &record, sizeof(record));
+	writer->gathered.packets += packet;
+	writer->gathered.truncated += truncated;
 }
 
 /*
- * How much of the first @done bytes of the buffer are whole records; counts the
+ * How much of the first @done bytes gathered are whole records; counts the
  * packets among them. A file's head goes out alone and is all or nothing: half
  * of it is of no use to a reader, and classic pcap's is not even a record.
  */
 static size_t whole_records(const struct writer *writer, size_t done,
 			    struct writer_count *count)
 {
-	const struct buf *buf = &writer->buf;
+	const struct writer_record *records =
+		(const struct writer_record *)writer->records.bytes;
+	size_t total = writer->records.used / sizeof(*records);
 	size_t whole = 0;
 
 	*count = (struct writer_count){ 0 };
-	if (!writer->bytes)
-		return 0;
-
-	while (whole < done) {
-		const struct writer_record record =
-			writer->ops->record(buf->bytes + whole);
-
-		if (record.size > done - whole)
-			break;
-		whole += record.size;
-		if (record.packet)
-			count_packet(count, record.truncated);
+	for (size_t i = 0; i < total && records[i].size <= done - whole; i++) {
+		whole += records[i].size;
+		count->packets += records[i].packet;
+		count->truncated += records[i].truncated;
 	}
 
 	return whole;
@@ -102,12 +167,13 @@ static void cut_back(const struct writer *writer, size_t size)
 }
 
 /*
- * Write everything that is buffered now. Returns 0, or -errno of this or an
- * earlier failure; nothing is written any more after the first one.
+ * Write everything that is gathered now: the frames are not needed any longer.
+ * Returns 0, or -errno of this or an earlier failure; nothing is written any
+ * more after the first one.
  */
 int writer_flush(struct writer *writer)
 {
-	struct writer_count whole_packets = writer->buffered;
+	struct writer_count whole_packets = writer->gathered;
 	size_t done, whole;
 
 	if (writer->error)
@@ -123,9 +189,8 @@ int writer_flush(struct writer *writer)
 	writer->bytes += whole;
 	writer->written += whole_packets.packets;
 	writer->truncated += whole_packets.truncated;
-	writer->lost += writer->buffered.packets - whole_packets.packets;
-	writer->buffered = (struct writer_count){ 0 };
-	buf_clear(&writer->buf);
+	writer->lost += writer->gathered.packets - whole_packets.packets;
+	clear(writer);
 
 	return writer->error;
 }
@@ -157,24 +222,51 @@ int writer_open(struct writer *writer, const struct writer_ops *ops, int fd,
 }
 
 /*
- * Add one packet. It reaches the file with the next large write or flush.
- * Returns 0, or -errno of the first write that failed; the packet is then one
- * of those that are lost.
+ * For formats, in the midst of a packet: its bytes. Those of a large one stay
+ * where they are until they are written.
+ */
+void writer_frame_bytes(struct writer *writer, const struct frame *frame)
+{
+	if (frame->caplen <= COPY_BYTES) {
+		buf_append(&writer->buf, frame->bytes, frame->caplen);
+		return;
+	}
+
+	end_piece(writer);
+	writer->pieces[writer->piece_count++] = (struct iovec){
+		.iov_base = (void *)frame->bytes,
+		.iov_len = frame->caplen,
+	};
+	writer->referred += frame->caplen;
+}
+
+/* Another packet takes two pieces, and the end of the buffer one. */
+static bool is_full(const struct writer *writer)
+{
+	return writer->buf.used >= GATHER_BYTES ||
+	       writer->referred >= REFER_BYTES ||
+	       writer->piece_count + 3 > WRITER_PIECES_MAX;
+}
+
+/*
+ * Add one packet, which has to live until the next flush and reaches the file
+ * with it or with the next large write. Returns 0, or -errno of the first write
+ * that failed; the packet is then one of those that are lost.
  */
 int writer_packet(struct writer *writer, const struct frame *frame)
 {
+	size_t size = gathered_bytes(writer);
+
 	if (writer->error) {
 		writer->lost++;
 		return writer->error;
 	}
 
 	writer->ops->packet(writer, frame);
-	count_packet(&writer->buffered, frame->caplen < frame->len);
+	end_record(writer, size, true, frame->caplen < frame->len);
 	writer->delivered[frame->interface]++;
-	if (writer->buf.used < WRITE_BYTES)
-		return 0;
 
-	return writer_flush(writer);
+	return is_full(writer) ? writer_flush(writer) : 0;
 }
 
 /*
@@ -184,8 +276,12 @@ int writer_packet(struct writer *writer, const struct frame *frame)
 int writer_statistics(struct writer *writer, unsigned interface,
 		      const struct writer_statistics *statistics)
 {
-	if (!writer->error && writer->ops->statistics)
+	size_t size = gathered_bytes(writer);
+
+	if (!writer->error && writer->ops->statistics) {
 		writer->ops->statistics(writer, interface, statistics);
+		end_record(writer, size, false, false);
+	}
 
 	return writer->error;
 }
@@ -201,6 +297,7 @@ int writer_close(struct writer *writer)
 	if (close(take_fd(&writer->fd)) < 0 && !writer->error)
 		writer->error = -errno;
 	buf_free(&writer->buf);
+	buf_free(&writer->records);
 
 	return writer->error;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/buf.h"
 #include "capture/frame.h"
@@ -42,9 +43,12 @@ struct writer_count {
 	uint64_t truncated;
 };
 
-/* What the first bytes of a record tell. */
+/* What is gathered, in order, before it is written: at most so many pieces. */
+#define WRITER_PIECES_MAX 512
+
+/* A record that is gathered. */
 struct writer_record {
-	size_t size; /* of all of it */
+	size_t size; /* bytes of all of it */
 	bool packet;
 	bool truncated;
 };
@@ -52,22 +56,32 @@ struct writer_record {
 struct writer {
 	const struct writer_ops *ops;
 	struct writer_about about;
-	struct buf buf; /* whole records, not yet written */
 	int fd;
 	bool regular;	    /* a failed write can be cut back */
 	int error;	    /* -errno of the first failed write, or 0 */
 	uint64_t written;   /* packets that are whole in the file */
 	uint64_t truncated; /* of those, cut by the snaplen */
-	struct writer_count buffered; /* in @buf */
-	uint64_t lost;		      /* packets that a write error kept out */
-	uint64_t bytes;		      /* bytes of the file */
-	uint64_t delivered[INTERFACES_MAX]; /* packets in the file, or @buf */
+	uint64_t lost;	    /* packets that a write error kept out */
+	uint64_t bytes;	    /* bytes of the file */
+	uint64_t delivered[INTERFACES_MAX]; /* packets in the file, or gathered
+					     */
+
+	/* Whole records, not yet written. */
+	struct buf buf;	 /* of their bytes, all but those in frames */
+	size_t referred; /* bytes in frames */
+	/* Frames' bytes, and those of @buf between them with a NULL base. */
+	struct iovec pieces[WRITER_PIECES_MAX];
+	unsigned piece_count;
+	size_t piece_start; /* in @buf: what follows is in no piece yet */
+	struct buf records; /* struct writer_record of each */
+	struct writer_count gathered;
 };
 
 /*
- * One file format. Each call appends whole records to writer->buf; none of
- * them can fail, as writing is writer.c's business. A format that has nothing
- * to say leaves open and statistics NULL.
+ * One file format. Each call appends a whole record to writer->buf, the bytes
+ * of a frame by writer_frame_bytes(); none of them can fail, as writing is
+ * writer.c's business. A format that has nothing to say leaves open and
+ * statistics NULL.
  */
 struct writer_ops {
 	const char *name;
@@ -77,8 +91,6 @@ struct writer_ops {
 	void (*packet)(struct writer *writer, const struct frame *frame);
 	void (*statistics)(struct writer *writer, unsigned interface,
 			   const struct writer_statistics *statistics);
-	/* What begins at @record, none of the file's head, is. */
-	struct writer_record (*record)(const uint8_t *record);
 };
 
 extern const struct writer_ops writer_pcap;
@@ -87,6 +99,7 @@ extern const struct writer_ops writer_pcapng;
 int writer_open(struct writer *writer, const struct writer_ops *ops, int fd,
 		const struct writer_about *about,
 		const struct capture_interface *interfaces, unsigned count);
+void writer_frame_bytes(struct writer *writer, const struct frame *frame);
 int writer_packet(struct writer *writer, const struct frame *frame);
 int writer_flush(struct writer *writer);
 int writer_statistics(struct writer *writer, unsigned interface,

@@ -60,17 +60,19 @@ static int tear_down(void **state)
 static struct batch *batch_of(unsigned lane, uint64_t settled,
 			      const uint64_t *times)
 {
-	struct batch *batch = queue_batch(queue, lane, 1024, false);
+	struct lane source = { .number = lane };
+	struct batch *batch;
+	bool ended;
 
-	assert_non_null(batch);
-	batch->settled = settled;
 	for (; *times != END; times++) {
-		struct frame *frame = batch_append(batch, 8);
+		struct frame *frame = lane_frame(&source, queue, 8);
 
-		assert_non_null(frame);
 		frame->time = *times;
 		frame->interface = (uint16_t)lane;
 	}
+	lane_push(&source, queue, UINT64_MAX);
+	batch = queue_pop(queue, 0, &ended);
+	batch->settled = settled;
 
 	return batch;
 }
@@ -247,8 +249,11 @@ static void test_clock_set_forward(void **state)
 	merge_free(merge);
 }
 
-/* The memory of a batch goes when its last frame does, and not before. */
-static void test_batches_are_freed(void **state)
+/*
+ * The memory of a batch can be used again when its last frame was handed on and
+ * the writer has had its time, and not before.
+ */
+static void test_batches_are_recycled(void **state)
 {
 	struct merge *merge = merge_new(2, false, &collector);
 	struct queue *small = queue_new(1);
@@ -257,14 +262,20 @@ static void test_batches_are_freed(void **state)
 	(void)state;
 	queue = small;
 	push(merge, 0, 20, TIMES(10, 20, 30, END));
-	assert_null(queue_batch(small, 0, 1024, false));
+	assert_int_equal(merge_passed(merge), 0);
 	queue = large;
 	push(merge, 1, 20, NONE);
 	assert_out(TIMES(10, 20, END));
-	assert_null(queue_batch(small, 0, 1024, false));
+	merge_recycle(merge);
+	assert_int_equal(merge_passed(merge), 0);
+	assert_false(queue_shrink(small));
 	merge_flush(merge);
 	assert_out(TIMES(10, 20, 30, END));
-	batch_free(queue_batch(small, 0, 1024, false));
+	assert_int_not_equal(merge_passed(merge), 0);
+	assert_false(queue_shrink(small));
+	merge_recycle(merge);
+	assert_int_equal(merge_passed(merge), 0);
+	assert_true(queue_shrink(small));
 	merge_free(merge);
 	queue_free(small);
 }
@@ -313,7 +324,7 @@ int main(void)
 		TEST(test_bound_by_arrival),
 		TEST(test_clock_set_back),
 		TEST(test_clock_set_forward),
-		TEST(test_batches_are_freed),
+		TEST(test_batches_are_recycled),
 		TEST(test_random_lanes),
 	};
 
