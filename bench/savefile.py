@@ -9,7 +9,7 @@ import mmap
 import struct
 from collections import namedtuple
 
-Count = namedtuple("Count", "packets bytes truncated whole")
+Count = namedtuple("Count", "packets bytes truncated whole files")
 
 _PCAP_MAGICS = (0xA1B2C3D4, 0xA1B23C4D)
 _PCAP_HEAD, _PCAP_RECORD = 24, 16
@@ -37,12 +37,15 @@ def _pcapng(data):
         yield at, kept, length
 
 
-def count(path):
-    """What is in the file; whole says whether it ends with a whole record."""
+def count(path, wanted=None):
+    """What is in the file, or what of it has the length that is wanted.
+
+    whole says whether the file ends with a whole record.
+    """
     packets = size = truncated = end = 0
     with open(path, "rb") as file:
         if not file.seek(0, 2):
-            return Count(0, 0, 0, False)
+            return Count(0, 0, 0, False, 1)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             magic, = struct.unpack_from("=I", data)
             if magic not in (*_PCAP_MAGICS, _SHB):
@@ -53,15 +56,15 @@ def count(path):
             for end, kept, length in records:
                 if end > len(data):
                     break
-                if kept is not None:
+                if kept is not None and wanted in (None, length):
                     packets += 1
                     size += kept
                     truncated += kept < length
-            return Count(packets, size, truncated, end == len(data))
+            return Count(packets, size, truncated, end == len(data), 1)
 
 
-def count_all(paths):
+def count_all(paths, wanted=None):
     """The same of several files together."""
-    counts = [count(path) for path in paths]
+    counts = [count(path, wanted) for path in paths]
     return Count(*(sum(one[i] for one in counts) for i in range(3)),
-                 bool(counts) and all(one.whole for one in counts))
+                 all(one.whole for one in counts), len(counts))

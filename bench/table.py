@@ -56,6 +56,13 @@ def cpu(record):
     return record["cpu"] / record["kept"][1] * 1e9
 
 
+def cpu_packet(record):
+    """CPU microseconds of the tracer for each packet in the file."""
+    if "cpu" not in record or not record.get("kept") or not record["kept"][0]:
+        return None
+    return record["cpu"] / record["kept"][0] * 1e6
+
+
 def markdown(head, lines):
     return "\n".join(["| " + " | ".join(head) + " |",
                       "|" + " --- |" * len(head),

@@ -2,45 +2,53 @@
 """What a trace costs the program in speed, and what it holds of the traffic."""
 
 from collections import namedtuple
+from contextlib import closing
 
 import table
-from tracers import TRACERS
-from world import SINK_PORT
+from tracers import TRACERS, turns
+from world import World
+
+ROUNDS = 5
+FLOOD_SECONDS_MAX = 2
 
 # beside: the row whose plain run the speed is compared with, if not its own.
 Row = namedtuple("Row", "name label program options tracers beside",
                  defaults=(None,))
 
 
-def _iperf3(*options):
-    return lambda world, seconds: ["iperf3", "-J", "-c", world.server, "-t",
-                                   seconds, *options]
+def iperf3(*options):
+    """The program that talks TCP with the server."""
+    def argv(world, seconds):
+        world.lab.iperf3()
+        return ["iperf3", "-J", "-c", world.server, "-t", seconds, *options]
+    return argv
 
 
 def _flood(world, seconds):
-    return [world.names["bench"] / "udp-send", "-t", min(seconds, 2),
-            world.server, SINK_PORT, 64]
+    world.sink()
+    return world.datagrams("-t", min(seconds, FLOOD_SECONDS_MAX))
 
 
 _CUT = ("-s", "128")
-_ALL = tuple(TRACERS)
-_PACED = ("nsntrace", "other", "packet", "tcpdump", "dumpcap", "dumpcap64")
+_OURS = ("nsntrace", "other", "packet")
+_PACED = (*_OURS, "tcpdump", "dumpcap", "dumpcap64")
 
 ROWS = (
-    Row("tcp-up", "TCP up, unpaced", _iperf3(), (), _ALL),
-    Row("tcp-up-s128", "TCP up, unpaced, `-s 128`", _iperf3(), _CUT,
-        ("nsntrace", "other", "packet", "tcpdump", "dumpcap64"), "tcp-up"),
-    Row("tcp-down", "TCP down, unpaced", _iperf3("-R"), (),
-        ("plain", "nsntrace", "other", "packet", "lossless", "dumpcap64")),
-    Row("tcp-1g", "TCP up, 1 Gbit/s", _iperf3("-b", "1G"), (), _PACED),
-    Row("tcp-4g", "TCP up, 4 Gbit/s", _iperf3("-b", "4G"), (), _PACED),
-    Row("tcp-8g", "TCP up, 8 Gbit/s", _iperf3("-b", "8G"), (), _PACED),
+    Row("tcp-up", "TCP up, unpaced", iperf3(), (),
+        ("plain", *_OURS, "lossless", "tcpdump", "dumpcap", "dumpcap64", "deb")),
+    Row("tcp-up-s128", "TCP up, unpaced, `-s 128`", iperf3(), _CUT,
+        (*_OURS, "tcpdump", "dumpcap64"), "tcp-up"),
+    Row("tcp-down", "TCP down, unpaced", iperf3("-R"), (),
+        ("plain", *_OURS, "lossless", "dumpcap64")),
+    Row("tcp-1g", "TCP up, 1 Gbit/s", iperf3("-b", "1G"), (), _PACED),
+    Row("tcp-4g", "TCP up, 4 Gbit/s", iperf3("-b", "4G"), (), _PACED),
+    Row("tcp-8g", "TCP up, 8 Gbit/s", iperf3("-b", "8G"), (), _PACED),
     Row("udp-flood", "UDP flood, 64 bytes", _flood, (),
-        ("plain", "nsntrace", "other", "packet", "tcpdump", "dumpcap64")),
+        ("plain", *_OURS, "tcpdump", "dumpcap64")),
 )
 
 
-def _rate(program):
+def rate(program):
     """Bits per second that arrived, or datagrams per second that were sent."""
     if not program or "error" in program:
         return None
@@ -49,62 +57,62 @@ def _rate(program):
     return program["end"]["sum_received"]["bits_per_second"]
 
 
-def measure(world, row, tracer, seconds):
-    if row.program is _flood:
-        world.sink()
-    else:
-        world.lab.iperf3()
-    result = world.measure(TRACERS[tracer], row.program(world, seconds),
-                           options=row.options, timeout=60 + 5 * seconds)
-    result["rate"] = _rate(result.pop("program", None))
-    return result
+def records(settings):
+    for number, row, tracer in turns(settings, ROWS):
+        with closing(World(settings)) as world:
+            found = world.measure(
+                TRACERS[tracer], row.program(world, settings.seconds),
+                options=row.options, timeout=60 + 5 * settings.seconds)
+        found["rate"] = rate(found.pop("program", None))
+        yield {"round": number, "row": row.name, "tracer": tracer, **found}
 
 
-def line(result):
+def line(record):
     """One measurement, for whoever watches."""
-    if not result["rate"]:
+    if not record["rate"]:
         return "failed"
-    words = [f"{_scaled(result['rate'])[0]:7.2f} {_scaled(result['rate'])[1]}"]
-    if "kept" in result:
-        words += [f"packets {table.kept(result, 0):7.3f} %",
-                  f"bytes {table.kept(result, 1):7.3f} %",
-                  f"drops {result['drops']}",
-                  f"uncounted {table.uncounted(result)}",
-                  f"CPU {table.median([table.cpu(result)], '{:.3f}')} s/GB"]
+    words = ["{:7.2f} {}".format(*_scaled(record["rate"]))]
+    if "kept" in record:
+        words += [f"packets {table.kept(record, 0):7.3f} %",
+                  f"bytes {table.kept(record, 1):7.3f} %",
+                  f"drops {record['drops']}",
+                  f"uncounted {table.uncounted(record)}",
+                  f"CPU {table.median([table.cpu(record)], '{:.3f}')} s/GB"]
     return ", ".join(words)
 
 
-def _scaled(rate):
+def _scaled(value):
     """Bits per second are many, datagrams are few."""
-    return (rate / 1e9, "Gbit/s") if rate > 1e7 else (rate / 1e3, "k/s")
+    return (value / 1e9, "Gbit/s") if value > 1e7 else (value / 1e3, "k/s")
 
 
 HEAD = ("what", "tracer", "rounds", "rate", "min..max", "beside plain",
         "packets kept %", "bytes kept %", "drops told", "not accounted for",
-        "tracer's CPU s/GB")
+        "CPU s/GB", "CPU us/packet")
 
 
-def _summary(records, row, tracer):
-    found = table.select(records, row.name, tracer)
-    rates = [_scaled(one["rate"]) for one in found if one["rate"]]
+def _summary(found, row, tracer):
+    mine = table.select(found, row.name, tracer)
+    rates = [_scaled(one["rate"]) for one in mine if one["rate"]]
     unit = f"{{:.2f}} {rates[0][1]}" if rates else "{}"
-    # Nobody can account for a peer that cuts or does not tell.
+    # Nobody can account for what a peer cuts and does not tell.
     tells = TRACERS[tracer].drops is not None
     return (row.label, TRACERS[tracer].label, str(len(rates)),
-            table.median([rate for rate, _ in rates], unit),
-            table.spread([rate for rate, _ in rates]),
-            table.median(table.ratios(records, row.name, tracer,
+            table.median([value for value, _ in rates], unit),
+            table.spread([value for value, _ in rates]),
+            table.median(table.ratios(found, row.name, tracer,
                                       row.beside or row.name)),
-            table.median([table.kept(one, 0) for one in found], "{:.2f}"),
-            table.median([table.kept(one, 1) for one in found], "{:.2f}"),
-            table.median([one["drops"] for one in found], "{:.0f}"),
-            table.median([table.uncounted(one) for one in found
+            table.median([table.kept(one, 0) for one in mine]),
+            table.median([table.kept(one, 1) for one in mine]),
+            table.median([one["drops"] for one in mine], "{:.0f}"),
+            table.median([table.uncounted(one) for one in mine
                           if tells], "{:.0f}"),
-            table.median([table.cpu(one) for one in found], "{:.3f}"))
+            table.median([table.cpu(one) for one in mine], "{:.3f}"),
+            table.median([table.cpu_packet(one) for one in mine]))
 
 
-def summary(records):
+def summary(found):
     """The group's table, in Markdown."""
     return table.markdown(HEAD, [
-        _summary(records, row, tracer) for row in ROWS for tracer in row.tracers
-        if table.select(records, row.name, tracer)])
+        _summary(found, row, tracer) for row in ROWS for tracer in row.tracers
+        if table.select(found, row.name, tracer)])

@@ -17,6 +17,7 @@ class Tracer:
         self.words = words
         self.needs = needs  # options that the program under test may lack
         self.drops = drops  # what finds them in its messages
+        self.needs_forwarding = False
 
     def command(self, names, options=()):
         words = []
@@ -33,12 +34,12 @@ class Tracer:
 
 _OUR_DROPS = re.compile(r"^(\d+) packets dropped by the (?:kernel ring|queue)",
                         re.M)
-_TCPDUMP_DROPS = re.compile(r"^(\d+) packets dropped by kernel", re.M)
+_TCPDUMP_DROPS = re.compile(r"^(\d+) packets? dropped by kernel", re.M)
 _DUMPCAP_DROPS = re.compile(r"received/dropped on interface .*: \d+/(\d+) ")
 
 
 def _ours(label, *options, program="{nsntrace}"):
-    return Tracer(label, [program, "-v", "-o", "{out}", *options, "{options}"],
+    return Tracer(label, [program, "-o", "{out}", *options, "{options}"],
                   [one for one in options if one.startswith("--")], _OUR_DROPS)
 
 
@@ -53,8 +54,17 @@ def _dumpcap(label, *options):
                     drops=_DUMPCAP_DROPS)
 
 
-# "plain" first: others are compared with it.
+def _debian():
+    tracer = Tracer("nsntrace 4 (Debian)",
+                    ["env", "LD_LIBRARY_PATH={deb}", "{deb}/nsntrace",
+                     "-d", "eth0", "-o", "{out}"])
+    tracer.needs_forwarding = True
+    return tracer
+
+
+# In the order of a round.
 TRACERS = {
+    "alone": Tracer("the program alone", []),
     "plain": _by_hand("plain veth + NAT, no capture"),
     "nsntrace": _ours("nsntrace"),
     "other": _ours("nsntrace, the other build", program="{other}"),
@@ -64,6 +74,16 @@ TRACERS = {
                         "-w", "{out}", drops=_TCPDUMP_DROPS),
     "dumpcap": _dumpcap("dumpcap"),
     "dumpcap64": _dumpcap("dumpcap -B 64", "-B", "64"),
-    "deb": Tracer("nsntrace 4 (Debian)",
-                  ["env", "LD_LIBRARY_PATH={deb}", "{deb}/nsntrace", "-d", "eth0", "-o", "{out}"]),
+    "deb": _debian(),
 }
+
+
+def turns(settings, rows):
+    """(round, row, tracer) for all that is to be measured, by turns."""
+    for number in range(settings.rounds):
+        for row in rows:
+            if settings.rows and row.name not in settings.rows:
+                continue
+            for tracer in row.tracers:
+                if tracer in settings.tracers:
+                    yield number, row, tracer
