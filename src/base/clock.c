@@ -33,3 +33,12 @@ uint64_t clock_realtime_ns(void)
 {
 	return nanoseconds(CLOCK_REALTIME);
 }
+
+/* The shorter one of two times to wait, where -1 is for ever. */
+int clock_sooner(int a, int b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+
+	return a < b ? a : b;
+}

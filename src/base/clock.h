@@ -7,5 +7,6 @@
 uint64_t clock_monotonic_ns(void);
 int64_t clock_monotonic_ms(void);
 uint64_t clock_realtime_ns(void);
+int clock_sooner(int a, int b);
 
 #endif

@@ -18,19 +18,13 @@
 #include "base/log.h"
 #include "capture/merge.h"
 #include "capture/queue.h"
-#include "capture/stage.h"
+#include "capture/sink.h"
 
 /* Frames that are written hold up to this much of the queue. */
 #define RECYCLE_BYTES (1024UL * 1024)
 
 /* Memory that was not needed for so long is given back. */
 #define SHRINK_MS 1000
-
-/* The last stage: what reaches it is written. */
-struct sink {
-	struct stage stage;
-	struct writer writer;
-};
 
 struct capture {
 	struct capture_settings settings;
@@ -42,20 +36,13 @@ struct capture {
 	pthread_t writer;
 	int wake_fd;	/* the reader is to stop */
 	int error_fd;	/* writing failed, for the caller */
+	int enough_fd;	/* autostop, likewise */
 	bool told;	/* that writing failed */
+	bool enough;	/* was told */
 	int read_error; /* of the reader thread */
 	uint64_t started;
 	uint64_t next_shrink; /* ns of CLOCK_MONOTONIC, or 0: nothing to do */
 };
-
-static void sink_frame(struct stage *stage, struct frame *frame)
-{
-	struct sink *sink = (struct sink *)stage;
-
-	writer_packet(&sink->writer, frame);
-}
-
-static const struct stage_ops sink_ops = { .frame = sink_frame };
 
 /*
  * Open the source, with the rights that this takes; it captures from now on.
@@ -71,10 +58,10 @@ int capture_open(const struct capture_settings *settings,
 	int ret = 0;
 
 	new->settings = *settings;
-	new->sink.stage.ops = &sink_ops;
 	new->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	new->error_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (new->wake_fd < 0 || new->error_fd < 0)
+	new->enough_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (new->wake_fd < 0 || new->error_fd < 0 || new->enough_fd < 0)
 		ret = fail(errno, "cannot create an eventfd");
 	if (!ret)
 		ret = settings->source->open(&settings->from, &new->source);
@@ -115,11 +102,27 @@ static void ring(int fd)
 	eventfd_write(fd, 1);
 }
 
+/*
+ * Let the sink see the time, and the caller that it wants no more. Returns the
+ * milliseconds until it wants to see it again, or -1.
+ */
+static int tick(struct capture *capture, uint64_t now)
+{
+	int wait = sink_tick(&capture->sink, now);
+
+	if (capture->sink.stopped && !capture->enough) {
+		ring(capture->enough_fd);
+		capture->enough = true;
+	}
+
+	return wait;
+}
+
 /* All frames that were handed on so far are in the file, and their room free.
  */
 static void flush(struct capture *capture)
 {
-	if (writer_flush(&capture->sink.writer) < 0 && !capture->told) {
+	if (sink_flush(&capture->sink) < 0 && !capture->told) {
 		ring(capture->error_fd);
 		capture->told = true;
 	}
@@ -139,24 +142,27 @@ static void shrink(struct capture *capture, uint64_t now)
 
 /*
  * Nothing more waits: let whoever reads the file as it grows have all of it,
- * then wait for more. Nothing wakes this thread while no frame is held and no
- * memory is to be given back.
+ * then wait for more. Nothing wakes this thread while no frame is held, no
+ * memory is to be given back and no file's time runs.
  */
 static struct batch *wait_for_batch(struct capture *capture, bool *ended)
 {
-	int wait = merge_tick(capture->merge, clock_monotonic_ns());
+	uint64_t now = clock_monotonic_ns();
+	int wait = merge_tick(capture->merge, now);
 
 	flush(capture);
 	if (wait < 0 && capture->next_shrink)
 		wait = SHRINK_MS;
 
-	return queue_pop(capture->queue, wait, ended);
+	return queue_pop(capture->queue, clock_sooner(wait, tick(capture, now)),
+			 ended);
 }
 
 static void *write_frames(void *argument)
 {
 	struct capture *capture = argument;
 	bool ended = false;
+	uint64_t now;
 
 	while (!ended) {
 		struct batch *batch = queue_pop(capture->queue, 0, &ended);
@@ -167,7 +173,9 @@ static void *write_frames(void *argument)
 			merge_push(capture->merge, batch);
 		if (merge_passed(capture->merge) >= RECYCLE_BYTES)
 			flush(capture);
-		shrink(capture, clock_monotonic_ns());
+		now = clock_monotonic_ns();
+		tick(capture, now);
+		shrink(capture, now);
 	}
 	merge_flush(capture->merge);
 	flush(capture);
@@ -203,13 +211,19 @@ static void stop_reader(struct capture *capture)
 int capture_start(struct capture *capture, int fd)
 {
 	const struct capture_settings *settings = &capture->settings;
-	struct writer *writer = &capture->sink.writer;
+	const struct sink_settings to = {
+		.format = settings->format,
+		.about = &settings->about,
+		.rotate = settings->rotate,
+		.autostop = settings->autostop,
+		.next_file = settings->next_file,
+		.next_context = settings->next_context,
+	};
 	int ret;
 
 	capture->started = clock_realtime_ns();
-	ret = writer_open(writer, settings->format, fd, &settings->about,
-			  capture->source->interfaces,
-			  capture->source->interface_count);
+	ret = sink_open(&capture->sink, &to, fd, capture->source->interfaces,
+			capture->source->interface_count);
 	if (ret < 0)
 		goto out;
 	ret = start_thread(&capture->reader, "reader", read_frames, capture);
@@ -220,7 +234,7 @@ int capture_start(struct capture *capture, int fd)
 		stop_reader(capture);
 out:
 	if (ret < 0)
-		writer_close(writer);
+		sink_close(&capture->sink, NULL);
 
 	return ret;
 }
@@ -234,8 +248,18 @@ int capture_error_fd(const struct capture *capture)
 	return capture->error_fd;
 }
 
+/*
+ * Becomes readable when autostop says that there is enough: capture_stop() then
+ * completes the file. Stays the capture's.
+ */
+int capture_enough_fd(const struct capture *capture)
+{
+	return capture->enough_fd;
+}
+
 static void add_statistics(struct capture *capture,
-			   struct capture_result *result)
+			   struct capture_result *result,
+			   struct writer_statistics *blocks)
 {
 	const struct capture_settings *settings = &capture->settings;
 	const struct source *source = capture->source;
@@ -244,18 +268,18 @@ static void add_statistics(struct capture *capture,
 	result->interface_count = source->interface_count;
 	for (unsigned i = 0; i < source->interface_count; i++) {
 		struct capture_statistics *statistics = &result->interfaces[i];
-		struct writer_statistics block = {
-			.start = capture->started,
-			.end = end,
-		};
+		struct writer_statistics *block = &blocks[i];
 
 		source->ops->statistics(source, i, statistics);
-		block.received = statistics->received;
-		block.dropped = statistics->dropped;
+		*block = (struct writer_statistics){
+			.start = capture->started,
+			.end = end,
+			.received = statistics->received,
+			.dropped = statistics->dropped,
+		};
 		if (settings->count)
 			settings->count(settings->count_context, i,
-					&block.interface);
-		writer_statistics(&capture->sink.writer, i, &block);
+					&block->interface);
 		result->dropped_ring +=
 			statistics->dropped - statistics->dropped_queue;
 		result->dropped_queue += statistics->dropped_queue;
@@ -271,19 +295,22 @@ static void add_statistics(struct capture *capture,
  */
 int capture_stop(struct capture *capture, struct capture_result *result)
 {
-	struct writer *writer = &capture->sink.writer;
+	struct writer_statistics blocks[INTERFACES_MAX];
+	const struct sink_result *to = &capture->sink.result;
 
 	stop_reader(capture);
 	pthread_join(capture->writer, NULL);
 
 	*result = (struct capture_result){ 0 };
-	add_statistics(capture, result);
-	writer_close(writer);
-	result->written = writer->written;
-	result->truncated = writer->truncated;
-	result->lost = writer->lost;
-	result->bytes = writer->bytes;
-	result->error = writer->error;
+	add_statistics(capture, result, blocks);
+	sink_close(&capture->sink, blocks);
+	result->written = to->written;
+	result->truncated = to->truncated;
+	result->lost = to->lost;
+	result->left_out = to->left_out;
+	result->bytes = to->bytes;
+	result->files = to->files;
+	result->error = to->error;
 	result->read_error = capture->read_error;
 
 	return result->error ? result->error : result->read_error;
@@ -305,5 +332,6 @@ void capture_free(struct capture *capture)
 	queue_free(capture->queue);
 	fd_close(&capture->wake_fd);
 	fd_close(&capture->error_fd);
+	fd_close(&capture->enough_fd);
 	free(capture);
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "capture/rotate.h"
 #include "capture/source.h"
 #include "capture/writer.h"
 
@@ -20,6 +21,11 @@ struct capture_settings {
 	const struct writer_ops *format;
 	struct writer_about about;
 	size_t queue_bytes;
+	struct rotate_limits rotate;   /* where a file ends, but for @files */
+	struct rotate_limits autostop; /* where the capture ends */
+	/* Open the next file: a descriptor, the capture's then, or -errno. */
+	int (*next_file)(void *context);
+	void *next_context;
 	/*
 	 * Tells what an interface itself has counted, once the capture counts
 	 * no more; NULL if nobody knows.
@@ -36,9 +42,11 @@ struct capture_result {
 	uint64_t dropped_ring; /* by the kernel, for want of room in the ring */
 	uint64_t dropped_queue; /* likewise, because the queue was full too */
 	uint64_t lost;		/* kept out by a write error */
-	uint64_t bytes;		/* size of the file */
-	int error;		/* -errno of the write that failed */
-	int read_error;		/* -errno of an interface that went away */
+	uint64_t left_out;	/* came after autostop */
+	uint64_t bytes;		/* size of the file, or of all */
+	unsigned files;
+	int error;	/* -errno of the write that failed */
+	int read_error; /* -errno of an interface that went away */
 	unsigned interface_count;
 	struct capture_statistics interfaces[INTERFACES_MAX];
 };
@@ -47,6 +55,7 @@ int capture_open(const struct capture_settings *settings,
 		 struct capture **capture);
 int capture_start(struct capture *capture, int fd);
 int capture_error_fd(const struct capture *capture);
+int capture_enough_fd(const struct capture *capture);
 int capture_stop(struct capture *capture, struct capture_result *result);
 void capture_free(struct capture *capture);
 

@@ -249,7 +249,8 @@ static void pcapng_packet(struct writer *writer, const struct frame *frame)
 /*
  * Three counters that know nothing of each other: of the interface (unknown
  * where there is none), of the kernel's ring, whose drops are the operating
- * system's, and of the packets in this file.
+ * system's, and of the packets in this file. Of several files only the last
+ * tells the first two, which are of the whole run.
  */
 static void pcapng_statistics(struct writer *writer, unsigned interface,
 			      const struct writer_statistics *statistics)
@@ -265,8 +266,10 @@ static void pcapng_statistics(struct writer *writer, unsigned interface,
 		option_count(buf, ISB_IFRECV, statistics->interface.received);
 		option_count(buf, ISB_IFDROP, statistics->interface.dropped);
 	}
-	option_count(buf, ISB_FILTERACCEPT, statistics->received);
-	option_count(buf, ISB_OSDROP, statistics->dropped);
+	if (!statistics->partial) {
+		option_count(buf, ISB_FILTERACCEPT, statistics->received);
+		option_count(buf, ISB_OSDROP, statistics->dropped);
+	}
 	option_count(buf, ISB_USRDELIV, writer->delivered[interface]);
 	option(buf, OPT_ENDOFOPT, NULL, 0);
 	block_end(buf, isb);

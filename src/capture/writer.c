@@ -269,6 +269,12 @@ int writer_packet(struct writer *writer, const struct frame *frame)
 	return is_full(writer) ? writer_flush(writer) : 0;
 }
 
+/* Bytes of the file, with those that are not yet written. */
+uint64_t writer_size(const struct writer *writer)
+{
+	return writer->bytes + gathered_bytes(writer);
+}
+
 /*
  * Add what was counted on an interface, in formats that have a place for it.
  * Returns 0, or -errno of the first write that failed.

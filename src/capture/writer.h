@@ -35,6 +35,7 @@ struct writer_statistics {
 	struct interface_counts interface;
 	uint64_t received; /* by the capture: the filter let them through */
 	uint64_t dropped;  /* of those, by the kernel */
+	bool partial;	   /* all of these are not known: more files follow */
 };
 
 /* Packets, and those of them that the snaplen cut. */
@@ -101,6 +102,7 @@ int writer_open(struct writer *writer, const struct writer_ops *ops, int fd,
 		const struct capture_interface *interfaces, unsigned count);
 void writer_frame_bytes(struct writer *writer, const struct frame *frame);
 int writer_packet(struct writer *writer, const struct frame *frame);
+uint64_t writer_size(const struct writer *writer);
 int writer_flush(struct writer *writer);
 int writer_statistics(struct writer *writer, unsigned interface,
 		      const struct writer_statistics *statistics);

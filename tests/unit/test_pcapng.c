@@ -244,6 +244,35 @@ static void test_statistics_without_interface(void **state)
 	assert_tail(fd, head, expected, sizeof(expected));
 }
 
+/* All but the last one of several files tell what is in them, and no more. */
+static void test_statistics_of_one_of_many(void **state)
+{
+	/* clang-format off */
+	static const uint8_t expected[] = {
+		N32(5), N32(64), N32(0), N32(HIGH), N32(LOW + 1),
+		N16(2), N16(8), N32(HIGH), N32(LOW),
+		N16(3), N16(8), N32(HIGH), N32(LOW + 1),
+		N16(8), N16(8), N64(0),
+		END_OF_OPTIONS,
+		N32(64),
+	};
+	/* clang-format on */
+	const struct writer_statistics statistics = {
+		.start = TIME,
+		.end = TIME + 1,
+		.partial = true,
+	};
+	autoclose int fd = memory_file();
+	struct writer writer;
+	size_t head;
+
+	(void)state;
+	head = open_bare(&writer, fd, 1);
+	assert_int_equal(writer_statistics(&writer, 0, &statistics), 0);
+	assert_int_equal(writer_close(&writer), 0);
+	assert_tail(fd, head, expected, sizeof(expected));
+}
+
 /* What the head of a file with a filter of @length bytes takes. */
 static size_t head_with_filter(size_t length)
 {
@@ -281,6 +310,7 @@ int main(void)
 		cmocka_unit_test(test_packets),
 		cmocka_unit_test(test_statistics),
 		cmocka_unit_test(test_statistics_without_interface),
+		cmocka_unit_test(test_statistics_of_one_of_many),
 		cmocka_unit_test(test_option_too_long),
 	};
 
