@@ -30,6 +30,8 @@
 #include "relay/relay.h"
 #include "uplink/uplink.h"
 
+#define MIB (1024UL * 1024)
+
 /* How often unfinished TCP connections are looked at again. */
 #define LINGER_LOOK_MS 2
 
@@ -236,6 +238,7 @@ static void drain(struct tracer *tracer, struct tally *tally)
 	tally->bytes = result.bytes;
 	tally->error = result.error;
 	tally->read_error = result.read_error;
+	debug("the queue took %zu MiB at most", result.queue_peak / MIB);
 }
 
 static void finish(struct tracer *tracer, uint32_t linger_ms)

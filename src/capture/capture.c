@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -45,6 +47,29 @@ struct capture {
 };
 
 /*
+ * The reader is to run whenever the ring has something for it, however busy the
+ * others are: it works for microseconds at a time and only moves memory. This
+ * takes rights that it will not have when it starts, so whoever opens the
+ * capture gets the priority and the reader inherits it. Not every container
+ * allows that; a capture is possible all the same.
+ */
+static void raise_priority(void)
+{
+	const struct sched_param first = { .sched_priority = 1 };
+
+	if (sched_setscheduler(0, SCHED_FIFO, &first) < 0)
+		debug("cannot run the reader before others: %s",
+		      strerror(errno));
+}
+
+static void lower_priority(void)
+{
+	const struct sched_param none = { 0 };
+
+	sched_setscheduler(0, SCHED_OTHER, &none);
+}
+
+/*
  * Open the source, with the rights that this takes; it captures from now on.
  * No thread is left when this returns. The pointers in @settings must live as
  * long as the capture does.
@@ -70,6 +95,7 @@ int capture_open(const struct capture_settings *settings,
 		return ret;
 	}
 
+	raise_priority();
 	new->queue = queue_new(settings->queue_bytes);
 	new->merge = merge_new(new->source->lanes, new->source->in_order,
 			       &new->sink.stage);
@@ -227,6 +253,7 @@ int capture_start(struct capture *capture, int fd)
 	if (ret < 0)
 		goto out;
 	ret = start_thread(&capture->reader, "reader", read_frames, capture);
+	lower_priority();
 	if (ret < 0)
 		goto out;
 	ret = start_thread(&capture->writer, "writer", write_frames, capture);
@@ -310,6 +337,7 @@ int capture_stop(struct capture *capture, struct capture_result *result)
 	result->left_out = to->left_out;
 	result->bytes = to->bytes;
 	result->files = to->files;
+	result->queue_peak = queue_peak(capture->queue);
 	result->error = to->error;
 	result->read_error = capture->read_error;
 

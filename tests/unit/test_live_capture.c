@@ -8,6 +8,7 @@
 #include "capture/capture.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -563,6 +564,45 @@ static void hear(enum log_level level, const char *line, void *context)
 	snprintf(said, sizeof(said), "%s", line);
 }
 
+/* The policy of the thread of this name, which has to be there. */
+static int policy_of(const char *name)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *task;
+	int policy = -1;
+
+	while ((task = readdir(tasks))) {
+		char path[64], comm[32] = "";
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%.10s/comm",
+			 task->d_name);
+		file = fopen(path, "re");
+		if (file && fgets(comm, sizeof(comm), file) &&
+		    strncmp(comm, name, strlen(name)) == 0)
+			policy = sched_getscheduler(atoi(task->d_name));
+		if (file)
+			fclose(file);
+	}
+	closedir(tasks);
+
+	return policy;
+}
+
+/* Only the reader goes before others, and gets that from who opened it all. */
+static void test_reader_goes_first(void **state)
+{
+	struct capture_settings settings = default_settings(state);
+	struct capture *capture;
+
+	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+	capture = start(&settings, memory_file());
+	assert_int_equal(policy_of("reader"), SCHED_FIFO);
+	assert_int_equal(policy_of("writer"), SCHED_OTHER);
+	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+	stop(capture);
+}
+
 static void test_no_such_interface(void **state)
 {
 	static const struct capture_interface missing[] = {
@@ -622,6 +662,7 @@ int main(void)
 		OVER_LIBPCAP(test_drain_in_rounds),
 		OVER_BOTH(test_full_queue_waits),
 		OVER_BOTH(test_write_error_is_told_at_once),
+		OVER_BOTH(test_reader_goes_first),
 		OVER_BOTH(test_no_such_interface),
 		OVER_BOTH(test_interface_goes_down),
 	};
