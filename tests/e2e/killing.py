@@ -90,7 +90,8 @@ class Host:
             name.unlink()
 
     def next_start(self):
-        done = self.lab.nsntrace("-q", "-o", "next.pcap", "true")
+        # What it leaves to the kernel is not what it puts back.
+        done = self.lab.nsntrace("-q", "--sync", "-o", "next.pcap", "true")
         assert (done.returncode, done.stderr) == (0, "")
 
     def restored(self, victims=(), records=RECORDED):

@@ -9,9 +9,8 @@ import re
 
 import pytest
 
-from killing import errors, strace
+from killing import SECONDS, errors, strace
 
-SECONDS = 1
 RING = """
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -54,7 +54,8 @@ def test_ends_by_default(lab, name):
     assert "Finished capturing 0 packets." in err
 
 
-@pytest.mark.parametrize("name", SIGNALS)
+# Not USR2: nsntrace passes on what it got too, and the second one ends TOLD.
+@pytest.mark.parametrize("name", [one for one in SIGNALS if one != "USR2"])
 def test_to_the_group(lab, name):
     """A signal to the whole process group reaches the program too."""
     front = start(lab, *TOLD)
