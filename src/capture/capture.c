@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "capture/checksum.h"
 #include "capture/merge.h"
 #include "capture/queue.h"
 #include "capture/sink.h"
@@ -33,6 +34,7 @@ struct capture {
 	struct source *source;
 	struct queue *queue;
 	struct merge *merge;
+	struct checksum_stage checksum;
 	struct sink sink;
 	pthread_t reader;
 	pthread_t writer;
@@ -97,8 +99,10 @@ int capture_open(const struct capture_settings *settings,
 
 	raise_priority();
 	new->queue = queue_new(settings->queue_bytes);
+	checksum_init(&new->checksum, new->source->interfaces,
+		      &new->sink.stage);
 	new->merge = merge_new(new->source->lanes, new->source->in_order,
-			       &new->sink.stage);
+			       &new->checksum.stage);
 	*capture = new;
 
 	return 0;
