@@ -66,7 +66,7 @@ class Crowd:
 
 
 def memory(bystanders):
-    """KiB that the runs' own processes use, their rings, and how many there are.
+    """KiB that the runs' own processes use, their rings, how many there are.
 
     A page that several processes share counts in parts. Rings are mapped
     sockets.

@@ -5,7 +5,7 @@
 
 REPORT gets what the namespace's own interfaces counted, which is what a trace
 is compared with, the CPU seconds that are the program's and not the tracer's,
-and what the program printed: some tracers print too. It ends as the program did.
+and what the program printed: some tracers print too. It ends as that did.
 """
 
 import json
@@ -56,7 +56,8 @@ def main():
         time.sleep(0.002)
     after = _counters()
     with open(report, "w", encoding="ascii") as file:
-        json.dump({"packets": after[0] - before[0], "bytes": after[1] - before[1],
+        json.dump({"packets": after[0] - before[0],
+                   "bytes": after[1] - before[1],
                    "printed": done.stdout, "cpu": _cpu()}, file)
     sys.exit(done.returncode)
 

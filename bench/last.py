@@ -15,7 +15,8 @@ LENGTH = 14 + 20 + 8 + 64  # of each datagram's frame
 Row = namedtuple("Row", "name label after tracers")
 ROWS = (
     Row("last", "stopped at once", 0,
-        ("nsntrace", "other", "packet", "tcpdump", "dumpcap", "dumpcap64", "deb")),
+        ("nsntrace", "other", "packet", "tcpdump", "dumpcap", "dumpcap64",
+         "deb")),
     Row("last-sleep", "stopped after 2 s", 2, ("tcpdump", "dumpcap")),
 )
 
@@ -32,6 +33,10 @@ def records(settings):
                "kept": found.packets if found else 0}
 
 
+def works(record):
+    return record["kept"] == COUNT
+
+
 def line(record):
     return f"{record['kept']} of {COUNT}"
 
@@ -40,7 +45,8 @@ def summary(found):
     lines = []
     for row in ROWS:
         for tracer in row.tracers:
-            kept = [one["kept"] for one in table.select(found, row.name, tracer)]
+            kept = [one["kept"]
+                    for one in table.select(found, row.name, tracer)]
             if kept:
                 lines.append((TRACERS[tracer].label, row.label, str(len(kept)),
                               table.median(kept, "{:.0f}"), str(min(kept))))

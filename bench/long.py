@@ -5,7 +5,7 @@ from collections import namedtuple
 from contextlib import closing
 
 import table
-from throughput import iperf3, rate
+import throughput
 from tracers import TRACERS, turns
 from world import World
 
@@ -15,7 +15,7 @@ FILE_KB = 100_000
 
 Row = namedtuple("Row", "name label program tracers")
 ROWS = (Row("long", f"1 Gbit/s, files of {FILE_KB // 1000} MB",
-            iperf3("-b", "1G"), ("nsntrace", "other", "packet", "dumpcap64")),)
+            throughput.iperf3("-b", "1G"), ("nsntrace", "other", "packet", "dumpcap64")),)
 
 
 def records(settings):
@@ -25,17 +25,33 @@ def records(settings):
             found = world.measure(
                 TRACERS[tracer], row.program(world, seconds),
                 options=("-b", f"filesize:{FILE_KB}"), timeout=60 + 2 * seconds)
-        found["rate"] = rate(found.pop("program", None))
+        found["rate"] = throughput.rate(found.pop("program", None))
         yield {"round": number, "row": row.name, "tracer": tracer,
                "seconds": seconds, **found}
+
+
+def works(record):
+    return throughput.works(record) and record["whole"]
 
 
 def line(record):
     if not record["rate"] or "kept" not in record:
         return "failed"
-    return (f"{record['rate'] / 1e9:.2f} Gbit/s, {record['files']} files, packets"
-            f" {table.kept(record, 0):.3f} %, drops {record['drops']},"
+    return (f"{record['rate'] / 1e9:.2f} Gbit/s, {record['files']} files,"
+            f" packets {table.kept(record, 0):.3f} %, drops {record['drops']},"
             f" uncounted {table.uncounted(record)}")
+
+
+def _summary(mine, row, tracer):
+    medians = [table.median(values, form) for values, form in (
+        ([one["files"] for one in mine], "{:.0f}"),
+        ([table.kept(one, 0) for one in mine], "{:.3f}"),
+        ([one["drops"] for one in mine], "{:.0f}"),
+        ([table.uncounted(one) for one in mine], "{:.0f}"),
+        ([table.cpu_written(one) for one in mine], "{:.3f}"))]
+    return (f"{mine[0]['seconds']} s of {row.label}", TRACERS[tracer].label,
+            str(len(mine)), *medians,
+            "yes" if all(one["whole"] for one in mine) else "no")
 
 
 def summary(found):
@@ -45,15 +61,7 @@ def summary(found):
             mine = [one for one in table.select(found, row.name, tracer)
                     if one["rate"] and "kept" in one]
             if mine:
-                lines.append((
-                    f"{mine[0]['seconds']} s of {row.label}",
-                    TRACERS[tracer].label, str(len(mine)),
-                    table.median([one["files"] for one in mine], "{:.0f}"),
-                    table.median([table.kept(one, 0) for one in mine], "{:.3f}"),
-                    table.median([one["drops"] for one in mine], "{:.0f}"),
-                    table.median([table.uncounted(one) for one in mine], "{:.0f}"),
-                    "yes" if all(one["whole"] for one in mine) else "no",
-                    table.median([table.cpu(one) for one in mine], "{:.3f}")))
+                lines.append(_summary(mine, row, tracer))
     return table.markdown(("what", "tracer", "rounds", "files",
                            "packets kept %", "drops told", "not accounted for",
-                           "each file whole", "CPU s/GB"), lines)
+                           "CPU s/GB written", "each file whole"), lines)

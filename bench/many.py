@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Many runs at once: are all of them complete, what is left, what do they use."""
+"""Many runs at once: is each complete, what is left, what do they use."""
 
 import json
 import time
@@ -65,6 +65,11 @@ def records(settings):
         yield {"round": number, "row": row.name, "tracer": tracer,
                "runs": row.runs, "left": len(left), "left_lines": left[:20],
                **found}
+
+
+def works(record):
+    return (record["succeeded"] == record["complete"] == record["runs"]
+            and not record["left"])
 
 
 def _per_run(record):

@@ -47,6 +47,10 @@ def records(settings):
                    "failed": sum(status != 0 for _, status in found[tracer])}
 
 
+def works(record):
+    return record["ms"] and not record["failed"]
+
+
 def line(record):
     return (f"{table.median(record['ms'])} ms,"
             f" {record['failed']} starts failed")

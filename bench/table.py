@@ -49,18 +49,25 @@ def uncounted(record):
     return record["crossed"][0] - record["kept"][0] - (record["drops"] or 0)
 
 
-def cpu(record):
-    """CPU seconds of the tracer for each GB in the file."""
-    if "cpu" not in record or not record.get("kept") or not record["kept"][1]:
-        return None
-    return record["cpu"] / record["kept"][1] * 1e9
+def _each(record, counts, what, scale):
+    """The tracer's CPU time for each of what is counted, or None."""
+    number = (record.get(counts) or [0, 0])[what]
+    return record["cpu"] / number * scale if number and "cpu" in record else None
+
+
+def cpu_written(record):
+    """Seconds of the tracer for each GB in the file."""
+    return _each(record, "kept", 1, 1e9)
+
+
+def cpu_crossed(record):
+    """Seconds of the tracer for each GB that crossed the interface."""
+    return _each(record, "crossed", 1, 1e9) if "kept" in record else None
 
 
 def cpu_packet(record):
-    """CPU microseconds of the tracer for each packet in the file."""
-    if "cpu" not in record or not record.get("kept") or not record["kept"][0]:
-        return None
-    return record["cpu"] / record["kept"][0] * 1e6
+    """Microseconds of the tracer for each packet in the file."""
+    return _each(record, "kept", 0, 1e6)
 
 
 def markdown(head, lines):

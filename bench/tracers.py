@@ -32,8 +32,7 @@ class Tracer:
         return sum(int(found) for found in self.drops.findall(messages))
 
 
-_OUR_DROPS = re.compile(r"^(\d+) packets dropped by the (?:kernel ring|queue)",
-                        re.M)
+_OUR_DROPS = re.compile(r"(\d+) packets dropped\b")
 _TCPDUMP_DROPS = re.compile(r"^(\d+) packets? dropped by kernel", re.M)
 _DUMPCAP_DROPS = re.compile(r"received/dropped on interface .*: \d+/(\d+) ")
 
