@@ -391,20 +391,18 @@ static uint64_t settled(struct packet *packet, bool seen)
 	return seen ? packet->newest - SLACK : packet->lane.settled;
 }
 
-/* Take what there is, a round of the queue at most, and tell what is settled.
- */
+/* Take what there is, as much as a round has room for; tell what is settled. */
 static void read_round(struct packet *packet, struct queue *queue)
 {
-	size_t room = queue_round(queue);
-	unsigned blocks = 0;
+	size_t room = queue_round(queue), taken = 0;
 
 	packet->held_up |= queue_wait_for_room(queue);
-	while (blocks * BLOCK_BYTES < room && take_block(packet, queue))
-		blocks++;
-	if (!blocks && !packet->unsettled)
+	while (taken < room && take_block(packet, queue))
+		taken += BLOCK_BYTES;
+	if (!taken && !packet->unsettled)
 		return;
 
-	lane_push(&packet->lane, queue, settled(packet, blocks));
+	lane_push(&packet->lane, queue, settled(packet, taken));
 	/* If the clock was set back this may take hours, and is the merge's. */
 	packet->unsettled = packet->lane.settled < packet->newest &&
 			    packet->newest <= clock_realtime_ns();

@@ -19,16 +19,22 @@ def pytest_configure(config):
         raise pytest.UsageError("these tests build namespaces: run them as root")
 
 
+@pytest.fixture(scope="module")
+def source(request):
+    """What captures, where a test is run over_both_sources; else the default."""
+    return getattr(request, "param", None)
+
+
 @pytest.fixture
-def lab():
-    made = Lab()
+def lab(source):
+    made = Lab(source)
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
-def lab_module():
-    made = Lab()
+def lab_module(source):
+    made = Lab(source)
     yield made
     made.close()
 

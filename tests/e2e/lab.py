@@ -21,7 +21,8 @@ On the host (fixture `lab`; `lab_module` lives as long as a test file):
                              seen from outside; pipes unless told otherwise; a
                              session of its own
     lab.nsntrace(*args), lab.popen_nsntrace(*args)      the same for $NSNTRACE,
-                             which is lab.nsntrace_path there for any user
+                             which is lab.nsntrace_path there for any user;
+                             with lab.source, if that is set (see conftest.py)
     lab.pty(argv, ...)       -> Pty: send, expect, resize, wait, close, pid
     lab.hang_up()            close all of them
     lab.sh(script)           run a shell script, which must succeed -> its stdout
@@ -123,7 +124,8 @@ class Net(Servers):
 
 
 class Lab:
-    def __init__(self):
+    def __init__(self, source=None):
+        self.source = ["--source", source] if source else []
         self._processes = []
         self._ptys = []
         self.uplinks = {}
@@ -261,10 +263,10 @@ class Lab:
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
     def nsntrace(self, *args, **options):
-        return self.run([self.nsntrace_path, *args], **options)
+        return self.run([self.nsntrace_path, *self.source, *args], **options)
 
     def popen_nsntrace(self, *args, **options):
-        return self.popen([self.nsntrace_path, *args], **options)
+        return self.popen([self.nsntrace_path, *self.source, *args], **options)
 
     def pty(self, argv, **options):
         self._ptys.append(Pty(self, argv, **options))

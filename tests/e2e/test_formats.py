@@ -8,7 +8,10 @@ import pytest
 
 from captures import (blocks, capinfos, fields, interfaces, tcpdump_reads,
                       tshark)
-from tracing import complaints, program, settled, trace
+from tracing import (complaints, over_both_sources, program, settled,
+                     trace)
+
+pytestmark = over_both_sources
 
 BOTH = "ping -nc2 -i0.01 192.0.2.1; ping -nc3 -i0.01 127.0.0.1"
 MICRO, NANO = "microseconds (6)", "nanoseconds (9)"
@@ -24,6 +27,14 @@ FORMATS = [
     (["-F", "pcapng"], "a.pcap", "pcapng", NANO),
     (["--format=pcap"], "a.pcapng", PCAP, MICRO),
 ]
+
+
+def test_source(lab_module, source):
+    """It is the source that was asked for."""
+    done = lab_module.nsntrace("-v", "-o", "source.pcap", "true")
+    assert f": opened the source {source}\n" in done.stderr
+    planned = lab_module.nsntrace("--dry-run", "true").stdout
+    assert f"\nsource: {source}\n" in planned
 
 
 @pytest.mark.parametrize("options, file, kind, precision", FORMATS)

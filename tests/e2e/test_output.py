@@ -15,6 +15,7 @@ import pytest
 
 from captures import fields, packets, tcpdump_reads
 from runs import program, read_until, wait_roles
+from tracing import over_both_sources
 from waiting import wait_for
 
 SINK = 4000
@@ -93,6 +94,7 @@ def test_into_tshark_i(lab, sink, form):
     assert "6 packets captured" in err
 
 
+@over_both_sources
 def test_latency(lab, sink):
     """A packet can be read from the pipe within 50 ms of being sent."""
     run = lab.popen_nsntrace("-o", "-", "python3", program("clocked.py"),
@@ -315,6 +317,7 @@ def test_relative_to_the_callers_directory(lab):
     assert packets(lab.dir / "sub" / "x.pcap") == 0
 
 
+@over_both_sources
 def test_killed_program_leaves_a_whole_file(lab, sink):
     """A program that is killed: every packet until then is in the file."""
     run = sender(lab)

@@ -4,8 +4,10 @@
 import pytest
 
 from captures import packets
-from tracing import program, trace
+from tracing import over_both_sources, program, trace
 from waiting import wait_for
+
+pytestmark = over_both_sources
 
 SINK = 7000
 

@@ -16,8 +16,10 @@ import pytest
 
 from captures import capinfos, fields, tcpdump_reads, tshark
 from lab import HERE
-from tracing import program, trace
+from tracing import over_both_sources, program, trace
 from waiting import wait_for
+
+pytestmark = over_both_sources
 
 SINK, LOADED = 7000, 7001
 

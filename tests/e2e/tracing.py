@@ -6,6 +6,7 @@
     program(name)   -> a helper program below programs/, and what runs it
     settled(lab)    -> the host's state, the links of past runs being gone
     complaints(stderr) -> the error lines of a run that could not be, its hints
+    over_both_sources  -> a mark: what it is on is run with either --source
 
 The number of packets told at the end must be that of the file, as counted by
 capinfos, and no counter may have complained.
@@ -14,12 +15,17 @@ capinfos, and no counter may have complained.
 import re
 from collections import namedtuple
 
+import pytest
+
 from captures import packets
 from lab import HERE
 from waiting import wait_for
 
 PYTHON = "/usr/bin/python3"
 _PROGRAMS = HERE / "programs"
+
+over_both_sources = pytest.mark.parametrize(
+    "source", ["libpcap", "packet"], indirect=True, scope="module")
 
 Trace = namedtuple("Trace", "path packets stdout stderr addresses")
 

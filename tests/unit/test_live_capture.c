@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -609,6 +610,13 @@ static void test_reader_goes_first(void **state)
 	stop(capture);
 }
 
+/* Not the hint that may follow. */
+static void hear_first(enum log_level level, const char *line, void *context)
+{
+	if (!*said)
+		hear(level, line, context);
+}
+
 static void test_no_such_interface(void **state)
 {
 	static const struct capture_interface missing[] = {
@@ -648,12 +656,82 @@ static void test_interface_goes_down(void **state)
 	close(sink);
 }
 
+static void expect_refusal(const struct capture_settings *settings,
+			   const char *words)
+{
+	struct capture *capture;
+
+	log_set_sink(hear_first, NULL);
+	*said = '\0';
+	assert_true(capture_open(settings, &capture) < 0);
+	log_set_sink(NULL, NULL);
+	if (!strstr(said, words))
+		fail_msg("said '%s', not '%s'", said, words);
+}
+
+/* What goes before the filter takes room of it. */
+static void test_filter_too_long(void **state)
+{
+	static struct sock_filter instructions[BPF_MAXINSNS - 1];
+	struct capture_settings settings = default_settings(state);
+
+	settings.from.filter.count = ARRAY_SIZE(instructions);
+	settings.from.filter.instructions = instructions;
+	expect_refusal(&settings, "more instructions (4095) than the kernel");
+}
+
+static void test_no_ethernet(void **state)
+{
+	static const struct capture_interface tunnel[] = {
+		{ .name = "lo" },
+		{ .name = "tun0" },
+	};
+	struct capture_settings settings = default_settings(state);
+
+	assert_int_equal(system("ip tuntap add dev tun0 mode tun"), 0);
+	settings.from.interfaces = tunnel;
+	expect_refusal(&settings, "cannot capture on tun0: it has no Ethernet");
+	assert_int_equal(system("ip link del tun0"), 0);
+}
+
+/* The program deletes an interface: what passed it is there, and the rest. */
+static void test_interface_is_deleted(void **state)
+{
+	static const struct capture_interface with_short_lived[] = {
+		{ .name = "short0" },
+		{ .name = "lo" },
+	};
+	struct capture_settings settings = default_settings(state);
+	int sink = listener(), lo = udp_to("127.0.0.1"), short_lived;
+	struct capture *capture;
+
+	assert_int_equal(system("ip link add short0 type veth peer name short1"
+				" && ip address add 198.51.100.1/24 dev short0"
+				" && ip link set short1 arp off up"
+				" && ip link set short0 arp off up"),
+			 0);
+	short_lived = udp_to("198.51.100.2");
+	settings.from.interfaces = with_short_lived;
+	seen_count = 0;
+	assert_int_equal(capture_open(&settings, &capture), 0);
+	assert_int_equal(capture_start(capture, memory_file()), 0);
+	send_each(&short_lived, 1, 10, 100);
+	assert_int_equal(system("ip link del short0"), 0);
+	send_each(&lo, 1, 10, 100);
+	assert_int_equal(stop(capture).written, 20);
+	assert_int_equal(seen_on(LO), 10);
+	close(short_lived);
+	close(lo);
+	close(sink);
+}
+
 #define OVER(test, source)                                  \
 	{                                                   \
 #test " over " #source, (test), NULL, NULL, \
 			(void *)&over_##source              \
 	}
 #define OVER_LIBPCAP(test) OVER(test, libpcap)
+#define OVER_PACKET(test)  OVER(test, packet)
 #define OVER_BOTH(test)	   OVER(test, libpcap), OVER(test, packet)
 
 int main(void)
@@ -671,6 +749,9 @@ int main(void)
 		OVER_BOTH(test_reader_goes_first),
 		OVER_BOTH(test_no_such_interface),
 		OVER_BOTH(test_interface_goes_down),
+		OVER_PACKET(test_interface_is_deleted),
+		OVER_PACKET(test_filter_too_long),
+		OVER_PACKET(test_no_ethernet),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
