@@ -392,7 +392,7 @@ static void measure_all(const char *directory, struct work *work,
 int main(int argc, char **argv)
 {
 	static const size_t frame_sizes[] = { 65535, 100 };
-	size_t total = 1024 * MIB;
+	size_t total = 512 * MIB;
 	unsigned rounds = 5;
 	uint8_t *frames;
 	int option;
@@ -425,6 +425,7 @@ int main(int argc, char **argv)
 			measure_all(argv[optind], &work, rounds);
 		}
 	}
+	free(frames);
 
 	return 0;
 }
