@@ -22,6 +22,8 @@ enum message_type {
 	MESSAGE_REPORT,	   /* the held program to keeper */
 	MESSAGE_SIGNAL,	   /* front to keeper: for the program */
 	MESSAGE_ENDED,	   /* keeper to front: the program has ended */
+	MESSAGE_LIVE,	   /* front to keeper: the live line comes or goes */
+	MESSAGE_PROGRESS,  /* front to keeper to tracer, and the answer back */
 	MESSAGE_CUT,	   /* front to keeper to tracer: wait no longer */
 	MESSAGE_STOP,	   /* keeper to tracer: the program has ended */
 	MESSAGE_TROUBLE,   /* tracer to keeper: the trace is cut short */
@@ -58,6 +60,17 @@ struct message_report {
 
 struct message_stop {
 	uint32_t linger_ms;
+};
+
+struct message_live {
+	unsigned rows; /* of the terminal in which the line is; 0: it is gone */
+};
+
+/* How far the capture is. */
+struct message_progress {
+	uint64_t packets; /* on their way to the file, or in it */
+	uint64_t bytes;	  /* of the file */
+	uint64_t dropped; /* packets, wherever */
 };
 
 /* Packets of the namespace's interfaces, counted three times over. */
@@ -99,6 +112,8 @@ struct message {
 		struct message_signal signal;
 		struct message_report report;
 		struct message_stop stop;
+		struct message_progress progress;
+		struct message_live live;
 		struct tally tally;
 		struct message_finished finished;
 	} body;

@@ -24,6 +24,7 @@
 #include "base/rights.h"
 #include "channel.h"
 #include "keeper.h"
+#include "live.h"
 #include "report.h"
 
 struct front {
@@ -39,7 +40,10 @@ struct front {
 	bool ended;	  /* and has ended */
 	bool finished;	  /* the host is as it was */
 	int aborted;	  /* by this signal, before the program ran */
-	bool lost;	  /* keeper is gone without a word */
+	struct live live;
+	bool asked; /* how far the capture is */
+	struct message_progress progress;
+	bool lost; /* keeper is gone without a word */
 	struct message_finished result;
 };
 
@@ -106,12 +110,64 @@ static void hear_signal(struct front *front,
 	}
 }
 
+/* keeper takes the live line away if we cannot. */
+static void tell_live(const struct front *front, unsigned rows)
+{
+	const struct message_live live = { rows };
+
+	channel_send(front->channel, MESSAGE_LIVE, &live, sizeof(live), NULL,
+		     0);
+}
+
+static void hide_live(struct front *front)
+{
+	if (!front->live.rows)
+		return;
+	live_hide(&front->live);
+	if (!front->live.rows)
+		tell_live(front, 0);
+}
+
+static void draw_live(struct front *front)
+{
+	unsigned rows = live_room(&front->live);
+
+	if (rows && rows != front->live.rows)
+		tell_live(front, rows);
+	live_draw(&front->live, &front->progress);
+}
+
+/* Once a second: ask for new numbers, which are drawn when they come. */
+static void look_at_terminal(struct front *front)
+{
+	if (!live_is_due(&front->live))
+		return;
+	if (!live_room(&front->live)) {
+		hide_live(front);
+	} else if (!front->asked) {
+		front->asked = true;
+		channel_tell(front->channel, MESSAGE_PROGRESS);
+	}
+}
+
+/* The terminal has another size, or was somebody else's meanwhile. */
+static void hear_of_terminal(struct front *front, int signo)
+{
+	if (signo == SIGWINCH && front->live.rows)
+		draw_live(front);
+	/* keeper took it away when it stopped us. */
+	if (signo == SIGCONT)
+		front->live.rows = 0;
+}
+
 static void hear_signals(struct front *front)
 {
 	struct signalfd_siginfo info;
 
-	while (read(front->signals, &info, sizeof(info)) == sizeof(info))
+	while (read(front->signals, &info, sizeof(info)) == sizeof(info)) {
+		hear_of_terminal(front, (int)info.ssi_signo);
 		hear_signal(front, &info);
+	}
 }
 
 static void start(struct front *front, const struct message *message)
@@ -120,6 +176,8 @@ static void start(struct front *front, const struct message *message)
 		front->cgroup_kill = message->fds[0];
 	report_start(front->plan, &message->body.run);
 	front->running = true;
+	if (log_enabled(LOG_LEVEL_NOTE))
+		live_open(&front->live);
 	channel_tell(front->channel, MESSAGE_GO);
 }
 
@@ -144,6 +202,13 @@ static void hear_keeper(struct front *front)
 		/* What came before we knew was for the program. */
 		hear_signals(front);
 		front->ended = true;
+		if (!front->plan->options->wait)
+			live_close(&front->live);
+		break;
+	case MESSAGE_PROGRESS:
+		front->asked = false;
+		front->progress = message.body.progress;
+		draw_live(front);
 		break;
 	case MESSAGE_FINISHED:
 		front->result = message.body.finished;
@@ -162,13 +227,15 @@ static void loop(struct front *front)
 	};
 
 	while (!front->finished) {
-		if (poll(polls, 2, -1) < 0)
+		if (poll(polls, 2, live_timeout(&front->live)) < 0)
 			continue;
 		if (polls[0].revents)
 			hear_keeper(front);
 		if (polls[1].revents)
 			hear_signals(front);
+		look_at_terminal(front);
 	}
+	live_close(&front->live);
 }
 
 /* --sync: keeper ends when even the kernel has finished. */
@@ -320,6 +387,7 @@ int front_run(const struct plan *plan)
 		.channel = -1,
 		.signals = -1,
 		.cgroup_kill = -1,
+		.live = LIVE_NONE,
 	};
 
 	if (take_heritage(&front) < 0 || start_keeper(&front) < 0)

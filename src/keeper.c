@@ -359,6 +359,7 @@ static void drain(struct keeper *keeper)
 		return;
 	if (keeper->cut || keeper->broken || keeper->exec_error)
 		stop.linger_ms = 0;
+	keeper->draining = true;
 	channel_send(keeper->tracer.channel, MESSAGE_STOP, &stop, sizeof(stop),
 		     NULL, 0);
 	while (!keeper->done && !keeper->tracer.gone && !keeper->broken &&

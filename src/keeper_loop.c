@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "live.h"
 #include "mounts.h"
 
 /* The run cannot go on. */
@@ -61,6 +62,14 @@ static void hear_signal(struct keeper *keeper,
 	}
 }
 
+/* The live line of a front that can do nothing more, or not for a while. */
+static void reset_terminal(struct keeper *keeper)
+{
+	if (keeper->live_rows)
+		live_reset(keeper->live_rows);
+	keeper->live_rows = 0;
+}
+
 static void hear_front(struct keeper *keeper, const struct message *message)
 {
 	switch (message->type) {
@@ -69,6 +78,19 @@ static void hear_front(struct keeper *keeper, const struct message *message)
 		break;
 	case MESSAGE_SIGNAL:
 		hear_signal(keeper, &message->body.signal);
+		break;
+	case MESSAGE_LIVE:
+		/* Whoever has the terminal now drew without the bottom row. */
+		if (!message->body.live.rows)
+			live_repaint();
+		keeper->live_rows = message->body.live.rows;
+		if (keeper->stopped)
+			reset_terminal(keeper);
+		break;
+	case MESSAGE_PROGRESS:
+		/* In a drain it would be taken for one to cut it short. */
+		if (!keeper->draining)
+			channel_tell(keeper->tracer.channel, MESSAGE_PROGRESS);
 		break;
 	case MESSAGE_CUT:
 		cut(keeper);
@@ -97,6 +119,11 @@ static void hear_tracer(struct keeper *keeper, const struct message *message)
 		break;
 	case MESSAGE_WRITING:
 		keeper->writing = true;
+		break;
+	case MESSAGE_PROGRESS:
+		channel_send(keeper->front.channel, MESSAGE_PROGRESS,
+			     &message->body.progress,
+			     sizeof(message->body.progress), NULL, 0);
 		break;
 	case MESSAGE_TROUBLE:
 		warn("the trace cannot be written any further; the program "
@@ -150,8 +177,10 @@ static void hear(struct keeper *keeper, struct peer *peer,
 	    waitpid(peer->pid, &wstatus, 0) == peer->pid)
 		bury(keeper, peer, wstatus);
 	/* Nobody is left to wait for the last words of connections. */
-	if (peer == &keeper->front)
+	if (peer == &keeper->front) {
+		reset_terminal(keeper);
 		channel_tell(keeper->tracer.channel, MESSAGE_CUT);
+	}
 	keeper_break_off(keeper);
 }
 
@@ -195,8 +224,10 @@ static void watch_program(struct keeper *keeper, int wstatus)
 	 * front does the same, for the shell's job control. Both come from
 	 * here, as signals, so that they cannot overtake one another.
 	 */
-	if (WIFSTOPPED(wstatus)) {
+	keeper->stopped = WIFSTOPPED(wstatus);
+	if (keeper->stopped) {
 		proc_signal(keeper->front_pidfd, SIGSTOP);
+		reset_terminal(keeper);
 		return;
 	}
 	if (WIFCONTINUED(wstatus)) {

@@ -47,13 +47,16 @@ struct keeper {
 	bool writing;
 	bool released; /* by front */
 	bool executed;
+	bool stopped;
 	bool ended;
 	bool cut; /* the user does not want to wait */
+	bool draining;
 	bool done;
 	bool broken; /* the run cannot go on; why has been said */
 	int exec_error;
 	char *outfile; /* its name, once the program's number is known */
 	int wstatus;
+	unsigned live_rows; /* of the terminal, while front's line is there */
 	struct tally tally;
 };
 

@@ -313,6 +313,21 @@ static void bury_keeper(struct tracer *tracer)
 	_exit(2);
 }
 
+static void tell_progress(struct tracer *tracer)
+{
+	struct capture_progress now;
+	struct message_progress progress;
+
+	capture_progress(tracer->capture, &now);
+	progress = (struct message_progress){
+		.packets = now.packets,
+		.bytes = now.bytes,
+		.dropped = now.dropped,
+	};
+	channel_send(tracer->channel, MESSAGE_PROGRESS, &progress,
+		     sizeof(progress), NULL, 0);
+}
+
 /* One message of keeper's. Returns false when there is nothing more to do. */
 static bool serve(struct tracer *tracer)
 {
@@ -326,6 +341,9 @@ static bool serve(struct tracer *tracer)
 	case MESSAGE_FILE:
 		if (take_file(tracer, &message) < 0)
 			_exit(1);
+		return true;
+	case MESSAGE_PROGRESS:
+		tell_progress(tracer);
 		return true;
 	case MESSAGE_STOP:
 		finish(tracer, message.body.stop.linger_ms);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -46,6 +47,11 @@ struct capture {
 	int read_error; /* of the reader thread */
 	uint64_t started;
 	uint64_t next_shrink; /* ns of CLOCK_MONOTONIC, or 0: nothing to do */
+
+	/* Told to other threads after each batch. */
+	atomic_uint_least64_t packets;
+	atomic_uint_least64_t bytes;
+	atomic_uint_least64_t dropped;
 };
 
 /*
@@ -108,16 +114,30 @@ int capture_open(const struct capture_settings *settings,
 	return 0;
 }
 
+static void tell_dropped(struct capture *capture)
+{
+	const struct source *source = capture->source;
+	struct capture_statistics statistics;
+	uint64_t dropped = 0;
+
+	for (unsigned i = 0; i < source->interface_count; i++) {
+		source->ops->statistics(source, i, &statistics);
+		dropped += statistics.dropped;
+	}
+	atomic_store_explicit(&capture->dropped, dropped, memory_order_relaxed);
+}
+
 static void *read_frames(void *argument)
 {
 	struct capture *capture = argument;
 	struct source *source = capture->source;
 	int ret, stopped;
 
-	do
+	do {
 		ret = source->ops->batch(source, capture->queue,
 					 capture->wake_fd);
-	while (ret > 0);
+		tell_dropped(capture);
+	} while (ret > 0);
 	stopped = source->ops->stop(source, capture->queue);
 
 	capture->read_error = ret < 0 ? ret : stopped;
@@ -188,6 +208,14 @@ static struct batch *wait_for_batch(struct capture *capture, bool *ended)
 			 ended);
 }
 
+static void tell_written(struct capture *capture)
+{
+	atomic_store_explicit(&capture->packets, capture->sink.packets,
+			      memory_order_relaxed);
+	atomic_store_explicit(&capture->bytes, sink_size(&capture->sink),
+			      memory_order_relaxed);
+}
+
 static void *write_frames(void *argument)
 {
 	struct capture *capture = argument;
@@ -206,6 +234,7 @@ static void *write_frames(void *argument)
 		now = clock_monotonic_ns();
 		tick(capture, now);
 		shrink(capture, now);
+		tell_written(capture);
 	}
 	merge_flush(capture->merge);
 	flush(capture);
@@ -286,6 +315,20 @@ int capture_error_fd(const struct capture *capture)
 int capture_enough_fd(const struct capture *capture)
 {
 	return capture->enough_fd;
+}
+
+/* How far the capture is: what was last told, from any thread. */
+void capture_progress(struct capture *capture,
+		      struct capture_progress *progress)
+{
+	*progress = (struct capture_progress){
+		.packets = atomic_load_explicit(&capture->packets,
+						memory_order_relaxed),
+		.bytes = atomic_load_explicit(&capture->bytes,
+					      memory_order_relaxed),
+		.dropped = atomic_load_explicit(&capture->dropped,
+						memory_order_relaxed),
+	};
 }
 
 static void add_statistics(struct capture *capture,

@@ -52,11 +52,20 @@ struct capture_result {
 	struct capture_statistics interfaces[INTERFACES_MAX];
 };
 
+/* How far a capture is. */
+struct capture_progress {
+	uint64_t packets; /* given to the writer */
+	uint64_t bytes;	  /* they take in the file */
+	uint64_t dropped;
+};
+
 int capture_open(const struct capture_settings *settings,
 		 struct capture **capture);
 int capture_start(struct capture *capture, int fd);
 int capture_error_fd(const struct capture *capture);
 int capture_enough_fd(const struct capture *capture);
+void capture_progress(struct capture *capture,
+		      struct capture_progress *progress);
 int capture_stop(struct capture *capture, struct capture_result *result);
 void capture_free(struct capture *capture);
 

@@ -68,7 +68,7 @@ static void measure(struct sink *sink)
 		.duration = sink->now - sink->file_start,
 	};
 	struct rotate_limits all = {
-		.bytes = sink->result.bytes + file.bytes,
+		.bytes = sink_size(sink),
 		.packets = sink->packets,
 		.duration = sink->now - sink->start,
 	};
@@ -125,6 +125,13 @@ int sink_open(struct sink *sink, const struct sink_settings *settings, int fd,
 int sink_flush(struct sink *sink)
 {
 	return sink->open ? writer_flush(&sink->writer) : sink->result.error;
+}
+
+/* Bytes of all files so far, with those that are gathered. */
+uint64_t sink_size(const struct sink *sink)
+{
+	return sink->result.bytes +
+	       (sink->open ? writer_size(&sink->writer) : 0);
 }
 
 /*

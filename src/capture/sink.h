@@ -54,6 +54,7 @@ struct sink {
 int sink_open(struct sink *sink, const struct sink_settings *settings, int fd,
 	      const struct capture_interface *interfaces, unsigned count);
 int sink_flush(struct sink *sink);
+uint64_t sink_size(const struct sink *sink);
 int sink_tick(struct sink *sink, uint64_t now);
 void sink_close(struct sink *sink, const struct writer_statistics *statistics);
 

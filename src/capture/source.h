@@ -70,7 +70,7 @@ struct source_ops {
 	 * anything that went wrong since the start.
 	 */
 	int (*stop)(struct source *source, struct queue *queue);
-	/* Final counts of one interface, once it is stopped. */
+	/* Counts of one interface so far; final once it is stopped. */
 	void (*statistics)(const struct source *source, unsigned interface,
 			   struct capture_statistics *statistics);
 	void (*close)(struct source *source);
