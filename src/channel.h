@@ -18,6 +18,7 @@ enum message_type {
 	MESSAGE_STARTING,  /* keeper to front: the program waits */
 	MESSAGE_GO,	   /* front to keeper: release it */
 	MESSAGE_FILE,	   /* keeper to tracer: where the trace goes */
+	MESSAGE_NEXT,	   /* tracer to keeper: that file is full */
 	MESSAGE_WRITING,   /* tracer to keeper: so it is, and packets flow */
 	MESSAGE_REPORT,	   /* the held program to keeper */
 	MESSAGE_SIGNAL,	   /* front to keeper: for the program */
@@ -86,7 +87,9 @@ struct tally {
 	uint64_t dropped_ring;
 	uint64_t dropped_queue;
 	uint64_t lost;
+	uint64_t left_out; /* came after autostop */
 	uint64_t bytes;
+	unsigned files;
 	int error;	/* -errno of the write that failed, or 0 */
 	int read_error; /* -errno of an interface that went away, or 0 */
 };
@@ -114,6 +117,7 @@ struct message {
 		struct message_stop stop;
 		struct message_progress progress;
 		struct message_live live;
+		int error; /* why there is no next file: -errno */
 		struct tally tally;
 		struct message_finished finished;
 	} body;

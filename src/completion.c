@@ -92,6 +92,13 @@ static void print_bash(FILE *stream)
 	      stream);
 }
 
+/* A colon would end what _arguments calls a message. */
+static void print_message(FILE *stream, const char *text)
+{
+	for (; *text; text++)
+		fprintf(stream, *text == ':' ? "\\%c" : "%c", *text);
+}
+
 /* An argument of _arguments: spellings, of which one will do, help, value. */
 static void print_zsh_option(FILE *stream, const struct option_entry *entry)
 {
@@ -110,9 +117,11 @@ static void print_zsh_option(FILE *stream, const struct option_entry *entry)
 		fprintf(stream, "--%s%s", entry->name, equals);
 	}
 	fprintf(stream, "'[%s]", entry->help);
-	if (entry->value)
-		fprintf(stream, ":%s:%s", entry->value->name,
-			entry->value->zsh);
+	if (entry->value) {
+		fputs(":", stream);
+		print_message(stream, entry->value->name);
+		fprintf(stream, ":%s", entry->value->zsh);
+	}
 	fputs("' \\\n", stream);
 }
 

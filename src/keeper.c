@@ -30,8 +30,8 @@
 #include "channel.h"
 #include "keeper_loop.h"
 #include "mounts.h"
-#include "outfile.h"
 #include "relay/relay.h"
+#include "series.h"
 #include "tracer.h"
 #include "undo.h"
 #include "uplink/uplink.h"
@@ -203,16 +203,16 @@ static int open_file(struct keeper *keeper)
 		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 		return fd < 0 ? fail(errno, "cannot use standard output") : fd;
 	}
-	keeper->outfile = plan_outfile(plan, keeper->program.pid, time(NULL));
-	fd = outfile_open(keeper->outfile, &plan->facts->invoker);
+	fd = series_begin(&keeper->series, plan, keeper->program.pid);
+	if (fd < 0)
+		return fd;
+	fd = series_open(&keeper->series);
 	if (fd == -ENXIO)
-		note("Waiting for somebody to read '%s'.", keeper->outfile);
+		note("Waiting for somebody to read '%s'.", keeper->series.name);
 	while (fd == -ENXIO && !keeper->broken && !keeper->ended) {
 		keeper_turn(keeper, FIFO_LOOK_MS);
-		fd = outfile_open(keeper->outfile, &plan->facts->invoker);
+		fd = series_open(&keeper->series);
 	}
-	if (fd >= 0)
-		debug("writing to %s", keeper->outfile);
 
 	return fd;
 }
@@ -220,13 +220,25 @@ static int open_file(struct keeper *keeper)
 static int send_file(struct keeper *keeper)
 {
 	autoclose int file = open_file(keeper);
-	const int fds[] = { file, keeper->cgroup.kill };
+	int pair[2] = { -1, -1 };
+	int fds[3] = { file };
+	size_t count = 1;
 	int ret;
 
 	if (file < 0)
 		return file;
+	if (keeper->plan->rotate) {
+		ret = channel_pair(pair);
+		if (ret < 0)
+			return ret;
+		keeper->series_channel = pair[0];
+		fds[count++] = pair[1];
+	}
+	if (keeper->cgroup.kill >= 0)
+		fds[count++] = keeper->cgroup.kill;
 	ret = channel_send(keeper->tracer.channel, MESSAGE_FILE, NULL, 0, fds,
-			   keeper->cgroup.kill < 0 ? 1 : 2);
+			   count);
+	fd_close(&pair[1]);
 
 	return ret < 0 ? fail(-ret, "cannot reach the tracer process") : 0;
 }
@@ -380,9 +392,9 @@ static void tell_front(struct keeper *keeper, unsigned left)
 		.tally = keeper->tally,
 	};
 
-	if (keeper->outfile)
+	if (keeper->series.name)
 		snprintf(finished.outfile, sizeof(finished.outfile), "%s",
-			 keeper->outfile);
+			 keeper->series.name);
 	channel_send(keeper->front.channel, MESSAGE_FINISHED, &finished,
 		     sizeof(finished), NULL, 0);
 }
@@ -454,6 +466,7 @@ void keeper_main(const struct plan *plan, const struct heritage *heritage,
 		.netns = -1,
 		.watch = -1,
 		.mount_ns = -1,
+		.series_channel = -1,
 		.program = { .pidfd = -1, .door = -1 },
 	};
 

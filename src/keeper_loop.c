@@ -184,6 +184,23 @@ static void hear(struct keeper *keeper, struct peer *peer,
 	keeper_break_off(keeper);
 }
 
+/* A file is full. What keeps the next one from being opened has been said. */
+static void hear_writer(struct keeper *keeper)
+{
+	autoclose int fd = -1;
+	struct message message;
+	int error;
+
+	if (channel_receive(keeper->series_channel, &message) <= 0) {
+		fd_close(&keeper->series_channel);
+		return;
+	}
+	fd = series_next(&keeper->series);
+	error = fd < 0 ? fd : 0;
+	channel_send(keeper->series_channel, MESSAGE_FILE, &error,
+		     sizeof(error), &fd, fd < 0 ? 0 : 1);
+}
+
 static void hear_program(struct keeper *keeper)
 {
 	const char *name = keeper->plan->options->argv[0];
@@ -288,6 +305,7 @@ void keeper_turn(struct keeper *keeper, int timeout_ms)
 		{ keeper->uplink_up ? ops->fd(&keeper->uplink) : -1, POLLIN,
 		  0 },
 		{ keeper->watch, POLLIN, 0 },
+		{ keeper->series_channel, POLLIN, 0 },
 	};
 
 	if (poll(polls, sizeof(polls) / sizeof(*polls), timeout_ms) < 0)
@@ -305,6 +323,8 @@ void keeper_turn(struct keeper *keeper, int timeout_ms)
 	if (polls[6].revents)
 		mounts_changed(&keeper->plan->mounts, keeper->watch,
 			       keeper->mount_ns);
+	if (polls[7].revents)
+		hear_writer(keeper);
 	if (polls[0].revents)
 		hear(keeper, front, hear_front);
 }

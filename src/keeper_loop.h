@@ -9,6 +9,7 @@
 #include "channel.h"
 #include "plan.h"
 #include "program.h"
+#include "series.h"
 #include "undo.h"
 #include "uplink/uplink.h"
 
@@ -54,7 +55,8 @@ struct keeper {
 	bool done;
 	bool broken; /* the run cannot go on; why has been said */
 	int exec_error;
-	char *outfile; /* its name, once the program's number is known */
+	struct series series; /* of the trace's files */
+	int series_channel;   /* on which tracer asks for the next; or -1 */
 	int wstatus;
 	unsigned live_rows; /* of the terminal, while front's line is there */
 	struct tally tally;

@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "pattern.h"
+#include "value.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -63,6 +64,13 @@ static const struct option_value source_value = {
 	.fish = "-x -a 'libpcap packet'",
 };
 
+static const struct option_value limit_value = {
+	.name = "KEY:N",
+	.bash = "-W 'duration: filesize: packets: files:'",
+	.zsh = "(duration\\: filesize\\: packets\\: files\\:)",
+	.fish = "-x -a 'duration: filesize: packets: files:'",
+};
+
 /* A value that no shell can guess. */
 #define VALUE(text)                    \
 	(&(const struct option_value){ \
@@ -77,23 +85,6 @@ static int choose(const char *option, const char *const names[], size_t count,
 			return (int)i;
 
 	return refuse("%s takes %s, not '%s'", option, takes->name, value);
-}
-
-/* strtoul() alone would take "-1", " 1", "" and what follows a number. */
-static int parse_number(const char *option, const char *value, uint32_t min,
-			uint32_t max, uint32_t *number)
-{
-	unsigned long parsed;
-
-	errno = 0;
-	parsed = strtoul(value, NULL, 10);
-	if (!*value || value[strspn(value, "0123456789")] || errno ||
-	    parsed < min || parsed > max)
-		return refuse("%s takes a whole number from %u to %u, not '%s'",
-			      option, min, max, value);
-	*number = (uint32_t)parsed;
-
-	return 0;
 }
 
 static int set_outfile(struct options *options, const char *value)
@@ -234,7 +225,7 @@ static int set_engine(struct options *options, const char *value)
 /* 0 is the most that a packet can have, as in tcpdump. */
 static int set_snaplen(struct options *options, const char *value)
 {
-	int ret = parse_number("--snaplen", value, 0, OPTIONS_SNAPLEN_MAX,
+	int ret = value_number("--snaplen", value, 0, OPTIONS_SNAPLEN_MAX,
 			       &options->snaplen);
 
 	if (ret == 0 && !options->snaplen)
@@ -245,24 +236,40 @@ static int set_snaplen(struct options *options, const char *value)
 
 static int set_buffer_size(struct options *options, const char *value)
 {
-	return parse_number("--buffer-size", value, 1, BUFFER_SIZE_MAX,
+	return value_number("--buffer-size", value, 1, BUFFER_SIZE_MAX,
 			    &options->buffer_size);
 }
 
-/* strtod() alone would take "inf", "0x1" and "1e3". */
 static int set_linger(struct options *options, const char *value)
 {
-	char *end;
-	double seconds = strtod(value, &end);
+	double seconds;
+	int ret = value_seconds("--linger", value, LINGER_MAX, &seconds);
 
-	if (end == value || value[strspn(value, "0123456789.")] || *end ||
-	    seconds > LINGER_MAX)
-		return refuse("--linger takes seconds from 0 to %d, such as "
-			      "0.5, not '%s'",
-			      LINGER_MAX, value);
-	options->linger_ms = (uint32_t)(seconds * 1000 + 0.5);
+	if (!ret)
+		options->linger_ms = (uint32_t)(seconds * 1000 + 0.5);
 
-	return 0;
+	return ret;
+}
+
+static int set_ring_buffer(struct options *options, const char *value)
+{
+	return value_limit("--ring-buffer", value, &options->rotate);
+}
+
+static int set_autostop(struct options *options, const char *value)
+{
+	return value_limit("--autostop", value, &options->autostop);
+}
+
+static int set_packets(struct options *options, const char *value)
+{
+	uint32_t packets;
+	int ret = value_number("--packets", value, 1, UINT32_MAX, &packets);
+
+	if (!ret)
+		options->autostop.packets = packets;
+
+	return ret;
 }
 
 static int set_completion(struct options *options, const char *value)
@@ -321,6 +328,12 @@ const struct option_entry option_table[] = {
 	  "buffer in the kernel (default 16)", set_buffer_size },
 	{ "", "source", &source_value, capture,
 	  "what captures (default libpcap)", set_source },
+	{ "b", "ring-buffer", &limit_value, capture,
+	  "begin a new file at a limit, keep so many files", set_ring_buffer },
+	{ "a", "autostop", &limit_value, capture,
+	  "stop capturing at a limit, the program runs on", set_autostop },
+	{ "c", "packets", VALUE("N"), capture,
+	  "stop capturing after N packets", set_packets },
 	{ "", "no-loopback", NULL, capture,
 	  "leave out what stays on the loopback device", set_no_loopback },
 	{ "di", "device", &device_value, network,
@@ -351,7 +364,6 @@ const struct option_entry option_table[] = {
 	  .set = set_completion },
 
 	/* Letters and names that are taken, for what is not yet built. */
-	{ .letters = "ac", .name = "autostop" },
 	{ .letters = "", .name = "cleanup" },
 	{ .letters = "", .name = "doctor" },
 	{ .letters = "", .name = "json" },
@@ -361,7 +373,6 @@ const struct option_entry option_table[] = {
 	{ .letters = "p", .name = "pid" },
 	{ .letters = "P", .name = "publish" },
 	{ .letters = "", .name = "queue-size" },
-	{ .letters = "b", .name = "ring-buffer" },
 	{ .letters = "Y", .name = "show" },
 	{ .letters = "k", .name = "tls-keys" },
 };

@@ -21,6 +21,15 @@ static const char *const public_dns[] = {
 	"208.67.222.222",
 };
 
+/* Whether the trace goes to several files. */
+bool options_rotate(const struct options *options)
+{
+	const struct rotate_limits *rotate = &options->rotate;
+
+	return rotate->bytes || rotate->packets || rotate->duration ||
+	       rotate->files || options->autostop.files;
+}
+
 /* What getopt_long() returns for a long option: this and its index. */
 #define LONG_OPTION 0x100
 
@@ -147,6 +156,31 @@ static bool is_run(const struct options *options)
 	       options->action == ACTION_DRY_RUN;
 }
 
+/*
+ * -a filesize ends one file: where several are wanted, the next begins there,
+ * as with dumpcap.
+ */
+static int settle_files(struct options *options)
+{
+	struct rotate_limits *rotate = &options->rotate;
+	struct rotate_limits *autostop = &options->autostop;
+
+	if (!options_rotate(options))
+		return 0;
+	if (!rotate->bytes ||
+	    (autostop->bytes && autostop->bytes < rotate->bytes))
+		rotate->bytes = autostop->bytes;
+	autostop->bytes = 0;
+	if (!rotate->bytes && !rotate->packets && !rotate->duration)
+		return refuse("a number of files needs a limit of each: "
+			      "--ring-buffer duration, filesize or packets");
+	if (strcmp(options->outfile, "-") == 0)
+		return refuse("--ring-buffer makes several files, and standard "
+			      "output is one");
+
+	return 0;
+}
+
 /* What no option can judge alone, as they come in any order. */
 static int settle(struct options *options)
 {
@@ -164,6 +198,9 @@ static int settle(struct options *options)
 	if (options->engine == ENGINE_NONE && !options->loopback)
 		return refuse("without a way out, --no-loopback leaves "
 			      "nothing to capture");
+
+	if (settle_files(options) < 0)
+		return -EINVAL;
 
 	if (!options->public_dns)
 		return 0;

@@ -9,6 +9,7 @@
 
 #include "base/ip.h"
 #include "base/log.h"
+#include "capture/rotate.h"
 
 enum engine {
 	ENGINE_AUTO,
@@ -60,12 +61,15 @@ struct options {
 	uint32_t linger_ms;   /* for TCP to finish, after the end */
 	bool sync;	      /* return when all is gone */
 	enum engine engine;
-	enum log_level log_level; /* -q, -v */
-	const char *completion;	  /* shell, for ACTION_COMPLETION */
-	char **argv;		  /* the program and its arguments */
+	struct rotate_limits rotate;   /* -b; of @files the last are kept */
+	struct rotate_limits autostop; /* -a */
+	enum log_level log_level;      /* -q, -v */
+	const char *completion;	       /* shell, for ACTION_COMPLETION */
+	char **argv;		       /* the program and its arguments */
 };
 
 int options_parse(int argc, char **argv, struct options *options);
+bool options_rotate(const struct options *options);
 void options_help(FILE *stream);
 int options_completion(const char *shell, FILE *stream);
 

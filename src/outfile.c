@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Opening the trace's file on behalf of the user who asked for it: the kernel
- * judges with that user's ids whether it may be written. Only where root was
- * called by somebody who may not write there (sudo in /root) root's own rights
- * help, and then never onto somebody else's file.
+ * Opening and removing the trace's file on behalf of the user who asked for it:
+ * the kernel judges with that user's ids whether it may be written. Only where
+ * root was called by somebody who may not write there (sudo in /root) root's
+ * own rights help, and then never onto somebody else's file.
  */
 #include "outfile.h"
 
@@ -160,4 +160,69 @@ int outfile_open(const char *path, const struct identity *user)
 		return fail(errno, "cannot truncate '%s'", path);
 
 	return take_fd(&fd);
+}
+
+static int mark_of(int fd, const char *path, struct outfile_mark *mark)
+{
+	struct statx status = { 0 };
+
+	if (statx(fd, path, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
+		  STATX_BASIC_STATS | STATX_BTIME, &status) < 0)
+		return -errno;
+	*mark = (struct outfile_mark){
+		.device = { status.stx_dev_major, status.stx_dev_minor },
+		.inode = status.stx_ino,
+		.born = { status.stx_btime.tv_sec, status.stx_btime.tv_nsec },
+		.owner = status.stx_uid,
+	};
+
+	return 0;
+}
+
+/* Remember which file @fd is. Returns 0, or -errno. */
+int outfile_mark(int fd, struct outfile_mark *mark)
+{
+	return mark_of(fd, "", mark);
+}
+
+static bool is_same(const struct outfile_mark *a, const struct outfile_mark *b)
+{
+	return a->device[0] == b->device[0] && a->device[1] == b->device[1] &&
+	       a->inode == b->inode && a->born[0] == b->born[0] &&
+	       a->born[1] == b->born[1];
+}
+
+static int remove_marked(const char *path, const struct outfile_mark *mark)
+{
+	struct outfile_mark there = { .inode = 0 };
+	int ret = mark_of(AT_FDCWD, path, &there);
+
+	if (ret < 0)
+		return ret;
+	if (!is_same(&there, mark))
+		return 0;
+
+	return unlink(path) < 0 ? -errno : 0;
+}
+
+/*
+ * Remove a file that outfile_open() has opened, with the same rights. One that
+ * somebody has moved or removed already is no failure, and what has taken its
+ * place stays. Any other is told: the run goes on.
+ */
+void outfile_remove(const char *path, const struct outfile_mark *mark,
+		    const struct identity *user)
+{
+	int ret = rights_borrow_files(user);
+
+	if (ret < 0)
+		return;
+	ret = remove_marked(path, mark);
+	if (rights_return_files() < 0)
+		return;
+	if ((ret == -EACCES || ret == -EPERM) && user->uid != 0 &&
+	    getuid() == 0 && mark->owner == 0)
+		ret = remove_marked(path, mark);
+	if (ret < 0 && ret != -ENOENT)
+		warn("cannot remove '%s': %s", path, strerror(-ret));
 }

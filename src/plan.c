@@ -8,6 +8,7 @@
 #include "plan.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -150,6 +151,7 @@ static void plan_capture(struct plan *plan)
 	const struct identity *invoker = &plan->facts->invoker;
 
 	plan->to_stdout = !strcmp(options->outfile, "-");
+	plan->rotate = options_rotate(options);
 	plan->format = format_of(options);
 	plan->capture_device = plan->engine == ENGINE_NAT;
 	plan->capture_lo = options->loopback;
@@ -409,6 +411,25 @@ static void print_names(const struct plan *plan, FILE *stream)
 			plan->options->dns_count ? "the given" : "relayed");
 }
 
+static void print_limits(const char *what, const struct rotate_limits *limits,
+			 const char *files, FILE *stream)
+{
+	const struct rotate_limits none = { 0 };
+
+	if (memcmp(limits, &none, sizeof(none)) == 0)
+		return;
+	fprintf(stream, "%s:", what);
+	if (limits->bytes)
+		fprintf(stream, " %" PRIu64 " bytes", limits->bytes);
+	if (limits->packets)
+		fprintf(stream, " %" PRIu64 " packets", limits->packets);
+	if (limits->duration)
+		fprintf(stream, " %g seconds", (double)limits->duration / 1e9);
+	if (limits->files)
+		fprintf(stream, " %" PRIu64 " files %s", limits->files, files);
+	fprintf(stream, "\n");
+}
+
 /* Say on @stream what a run would do, one choice a line. */
 void plan_print(const struct plan *plan, FILE *stream)
 {
@@ -437,4 +458,6 @@ void plan_print(const struct plan *plan, FILE *stream)
 			plan->options->filter, facts->filter_count);
 	fprintf(stream, "file: %s (%s)\n", plan->options->outfile,
 		plan->format == FORMAT_PCAPNG ? "pcapng" : "pcap");
+	print_limits("next file", &plan->options->rotate, "kept", stream);
+	print_limits("autostop", &plan->options->autostop, "full", stream);
 }

@@ -53,6 +53,7 @@ struct plan {
 	bool capture_device; /* eth0 */
 	bool capture_lo;
 	bool to_stdout;
+	bool rotate; /* the trace goes to several files */
 	enum format format;
 	size_t ring_bytes;
 	size_t queue_bytes;

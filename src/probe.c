@@ -265,6 +265,7 @@ static bool is_stream(const char *path, int stream)
 static int probe_output(const struct options *options)
 {
 	const char *outfile = options->outfile;
+	struct stat status;
 
 	if (is_stream(outfile, STDOUT_FILENO) ||
 	    is_stream(outfile, STDERR_FILENO)) {
@@ -272,6 +273,11 @@ static int probe_output(const struct options *options)
 		hint("with -o - nothing but the capture is on standard output");
 		return -EINVAL;
 	}
+	if (options_rotate(options) && stat(outfile, &status) == 0 &&
+	    !S_ISREG(status.st_mode))
+		return refuse("'%s' is no regular file, and --ring-buffer "
+			      "makes several of one",
+			      outfile);
 	if (strcmp(outfile, "-") != 0 || !isatty(STDOUT_FILENO))
 		return 0;
 

@@ -58,7 +58,7 @@ static bool is_consistent(const struct tally *tally)
 static void report_truth(const struct tally *tally)
 {
 	uint64_t seen = tally->written + tally->lost + tally->dropped_ring +
-			tally->dropped_queue;
+			tally->dropped_queue + tally->left_out;
 
 	debug("interface %" PRIu64 ", ring %" PRIu64 ", file %" PRIu64
 	      " packets (%" PRIu64 " bytes); dropped: interface %" PRIu64

@@ -8,6 +8,7 @@
 #include "tracer.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -49,7 +50,10 @@ struct tracer {
 	struct rtnl *inner;
 	struct counters counters; /* of the interfaces */
 	bool writing;		  /* the capture has its file */
-	int cgroup_kill;	  /* to end the program if keeper dies; or -1 */
+	bool drained; /* and has closed it: @tally says how it went */
+	struct tally tally;
+	int series;	 /* on which keeper is asked for the next file; or -1 */
+	int cgroup_kill; /* to end the program if keeper dies; or -1 */
 };
 
 static int make_listeners(const struct plan *plan, int relay)
@@ -99,6 +103,24 @@ static const struct source_ops *const sources[] = {
 	[CAPTURE_PACKET] = &source_packet,
 };
 
+/*
+ * Have keeper open the next file. Called by the thread that writes: the channel
+ * is its own, and what comes meanwhile waits in the queue.
+ */
+static int next_file(void *context)
+{
+	struct tracer *tracer = context;
+	struct message message = { .fd_count = 0 };
+	int ret = channel_tell(tracer->series, MESSAGE_NEXT);
+
+	if (!ret)
+		ret = channel_receive(tracer->series, &message);
+	if (ret <= 0)
+		return -EPIPE;
+
+	return message.fd_count ? message.fds[0] : message.body.error;
+}
+
 static int open_capture(struct tracer *tracer)
 {
 	const struct plan *plan = tracer->plan;
@@ -124,6 +146,10 @@ static int open_capture(struct tracer *tracer)
 			.nanoseconds = plan->options->nanoseconds,
 		},
 		.queue_bytes = plan->queue_bytes,
+		.rotate = plan->options->rotate,
+		.autostop = plan->options->autostop,
+		.next_file = next_file,
+		.next_context = tracer,
 		.count = counters_read,
 		.count_context = &tracer->counters,
 	};
@@ -214,12 +240,17 @@ static bool linger(struct tracer *tracer, uint32_t linger_ms)
 	return false;
 }
 
-static void drain(struct tracer *tracer, struct tally *tally)
+/* Have what was captured written and counted, if that was not done before. */
+static void drain(struct tracer *tracer)
 {
+	struct tally *tally = &tracer->tally;
 	struct capture_result result = { 0 };
 	struct interface_counts before = counters_sum(&tracer->counters);
 	struct interface_counts after;
 
+	if (!tracer->writing || tracer->drained)
+		return;
+	tracer->drained = true;
 	capture_stop(tracer->capture, &result);
 	after = counters_sum(&tracer->counters);
 	tally->comparable =
@@ -235,7 +266,9 @@ static void drain(struct tracer *tracer, struct tally *tally)
 	tally->dropped_ring = result.dropped_ring;
 	tally->dropped_queue = result.dropped_queue;
 	tally->lost = result.lost;
+	tally->left_out = result.left_out;
 	tally->bytes = result.bytes;
+	tally->files = result.files;
 	tally->error = result.error;
 	tally->read_error = result.read_error;
 	debug("the queue took %zu MiB at most", result.queue_peak / MIB);
@@ -243,27 +276,27 @@ static void drain(struct tracer *tracer, struct tally *tally)
 
 static void finish(struct tracer *tracer, uint32_t linger_ms)
 {
-	struct tally tally = { 0 };
-
 	/* From here on nobody reads the channel that tells of its death. */
 	proc_die_with_parent(tracer->keeper);
-	tally.unfinished = linger(tracer, linger_ms);
+	tracer->tally.unfinished = linger(tracer, linger_ms);
 	debug("the program's connections have ended");
-	if (tracer->writing)
-		drain(tracer, &tally);
+	drain(tracer);
 	debug("drained the capture");
-	channel_send(tracer->channel, MESSAGE_DONE, &tally, sizeof(tally), NULL,
-		     0);
+	channel_send(tracer->channel, MESSAGE_DONE, &tracer->tally,
+		     sizeof(tracer->tally), NULL, 0);
 }
 
 static int take_file(struct tracer *tracer, const struct message *message)
 {
+	size_t needed = tracer->plan->rotate ? 2 : 1;
 	int ret;
 
-	if (message->fd_count < 1)
+	if (message->fd_count < needed)
 		return fail(EPROTO, "cannot take the trace's file");
-	if (message->fd_count > 1)
-		tracer->cgroup_kill = message->fds[1];
+	if (tracer->plan->rotate)
+		tracer->series = message->fds[1];
+	if (message->fd_count > needed)
+		tracer->cgroup_kill = message->fds[needed];
 	tracer->writing = true;
 	ret = capture_start(tracer->capture, message->fds[0]);
 	if (ret < 0)
@@ -302,13 +335,10 @@ static void end_in_time(void)
  */
 static void bury_keeper(struct tracer *tracer)
 {
-	struct tally tally = { 0 };
-
 	if (tracer->cgroup_kill >= 0)
 		cgroup_kill(tracer->cgroup_kill);
 	end_in_time();
-	if (tracer->writing)
-		drain(tracer, &tally);
+	drain(tracer);
 	/* Not 1, which is for what has been told. */
 	_exit(2);
 }
@@ -353,20 +383,35 @@ static bool serve(struct tracer *tracer)
 	}
 }
 
+/* Autostop: the trace is complete long before the program is. */
+static void stop_early(struct tracer *tracer)
+{
+	drain(tracer);
+	if (!tracer->tally.error)
+		note("Capture stopped after %" PRIu64 " packets; the program "
+		     "runs on.",
+		     tracer->tally.written);
+}
+
 /*
  * Without rights: frames flow in the capture's own threads, while this one
  * waits for keeper. An early write error is told at once.
  */
 static void loop(struct tracer *tracer)
 {
-	struct pollfd polls[2] = {
+	struct pollfd polls[3] = {
 		{ .fd = tracer->channel, .events = POLLIN },
 		{ .fd = capture_error_fd(tracer->capture), .events = POLLIN },
+		{ .fd = capture_enough_fd(tracer->capture), .events = POLLIN },
 	};
 
 	for (;;) {
-		if (poll(polls, 2, -1) < 0)
+		if (poll(polls, 3, -1) < 0)
 			continue;
+		if (polls[2].revents) {
+			stop_early(tracer);
+			polls[2].fd = -1;
+		}
 		if (polls[1].revents) {
 			channel_tell(tracer->channel, MESSAGE_TROUBLE);
 			polls[1].fd = -1;
@@ -393,6 +438,7 @@ void tracer_main(const struct plan *plan, int channel, struct rtnl *host,
 			.plan = plan,
 			.host = host,
 		},
+		.series = -1,
 		.cgroup_kill = -1,
 	};
 

@@ -17,7 +17,6 @@ static void begin_file(struct sink *sink, int fd)
 		    sink->interfaces, sink->interface_count);
 	sink->open = true;
 	sink->began = clock_realtime_ns();
-	sink->file_start = sink->now = clock_monotonic_ns();
 	sink->file_packets = 0;
 	sink->result.files++;
 }
@@ -59,13 +58,19 @@ static void change_file(struct sink *sink)
 		begin_file(sink, fd);
 }
 
+/* How long the file has had packets: nobody waits for an empty one's end. */
+static uint64_t file_time(const struct sink *sink)
+{
+	return sink->file_packets ? sink->now - sink->file_start : 0;
+}
+
 /* Note which limits are reached; the time is that of the last tick. */
 static void measure(struct sink *sink)
 {
 	const struct rotate_limits file = {
 		.bytes = writer_size(&sink->writer),
 		.packets = sink->file_packets,
-		.duration = sink->now - sink->file_start,
+		.duration = file_time(sink),
 	};
 	struct rotate_limits all = {
 		.bytes = sink_size(sink),
@@ -95,7 +100,8 @@ static void sink_frame(struct stage *stage, struct frame *frame)
 	}
 	if (writer_packet(&sink->writer, frame) < 0)
 		return;
-	sink->file_packets++;
+	if (!sink->file_packets++)
+		sink->file_start = sink->now = clock_monotonic_ns();
 	sink->packets++;
 	measure(sink);
 }
@@ -116,7 +122,7 @@ int sink_open(struct sink *sink, const struct sink_settings *settings, int fd,
 	sink->interfaces = interfaces;
 	sink->interface_count = count;
 	begin_file(sink, fd);
-	sink->start = sink->file_start;
+	sink->start = sink->now = clock_monotonic_ns();
 
 	return sink->writer.error;
 }
@@ -149,7 +155,7 @@ int sink_tick(struct sink *sink, uint64_t now)
 	measure(sink);
 
 	return clock_sooner(
-		rotate_wait(&settings->rotate, sink->now - sink->file_start),
+		rotate_wait(&settings->rotate, file_time(sink)),
 		rotate_wait(&settings->autostop, sink->now - sink->start));
 }
 

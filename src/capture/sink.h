@@ -41,7 +41,7 @@ struct sink {
 	bool open;	      /* there is one */
 	bool full;	      /* the next packet goes into the next one */
 	uint64_t began;	      /* when it did: ns since the epoch */
-	uint64_t file_start;
+	uint64_t file_start;  /* of its first packet */
 	uint64_t file_packets;
 
 	uint64_t start; /* of all of it: ns of CLOCK_MONOTONIC, all three */

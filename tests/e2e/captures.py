@@ -8,6 +8,8 @@
                                     dict of what capinfos says of it
     blocks(path)                 -> the lines of a pcapng file's own blocks
     capinfos(path)               -> dict of what capinfos says of the file
+    each(paths)                  -> (type, packets) of each file, in one go
+    merged(path, paths)          put all their packets into one new file
     tcpdump_reads(path, *args)   -> tcpdump's lines; much quicker than tshark
 
 Each fails if the program complains about the file in any way.
@@ -73,6 +75,18 @@ def blocks(path):
 
 def packets(path):
     return int(capinfos(path)["Number of packets"])
+
+
+def each(paths):
+    said = _tool(["capinfos", "-M", "-t", "-c", *paths])
+    kinds, counts = ([line.partition(":")[2].strip() for line in said
+                      if line.startswith(name)]
+                     for name in ("File type:", "Number of packets:"))
+    return list(zip(kinds, map(int, counts), strict=True))
+
+
+def merged(path, paths):
+    _tool(["mergecap", "-w", path, *paths])
 
 
 def tcpdump_reads(path, *args):

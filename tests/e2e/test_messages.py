@@ -195,8 +195,6 @@ def test_help_into_a_full_disk(lab, option):
 
 
 @pytest.mark.parametrize("arguments", [
-    ["-b", "files:3"], ["--ring-buffer", "filesize:100"],
-    ["-a", "duration:1"], ["--autostop", "packets:1"], ["-c", "10"],
     ["--queue-size", "10"], ["--lossless"], ["-L", "80"],
     ["--localhost", "53/udp"], ["-P", "8080:80"], ["--publish", "80"],
     ["--cleanup"], ["--doctor"], ["--doctor=json"], ["-k"], ["--tls-keys"],

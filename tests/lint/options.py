@@ -63,9 +63,10 @@ def in_manual():
 
 def in_zsh():
     """The same of the arguments of _arguments."""
-    items = re.findall(r"^\t'\((-[^)]*)\)'\S+'\[[^]]*\](?::(.*?):.*)?' \\$",
+    items = re.findall(r"^\t'\((-[^)]*)\)'\S+'\[[^]]*\](?::((?:\\.|[^:])*):.*)?'"
+                       r" \\$",
                        completion("zsh"), re.MULTILINE)
-    return {tuple(words.split()): argument or None
+    return {tuple(words.split()): argument.replace("\\:", ":") or None
             for words, argument in items if words != "-"}
 
 

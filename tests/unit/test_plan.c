@@ -300,6 +300,8 @@ static void test_print(void **state)
 
 	(void)state;
 	options.device = "eth0";
+	options.rotate = (struct rotate_limits){ 5000, 7, 500000000, 3 };
+	options.autostop.packets = 100;
 	facts.egress = &egress;
 	facts.egress_count = 1;
 	facts.strict_rp_filter = true;
@@ -311,6 +313,9 @@ static void test_print(void **state)
 	assert_non_null(strstr(text, "net/ipv6/conf/eth0/force_forwarding=1"));
 	assert_non_null(strstr(text, "net/ipv4/conf/eth0/rp_filter=2"));
 	assert_non_null(strstr(text, "rule: iif nsn-"));
+	assert_non_null(strstr(text, "next file: 5000 bytes 7 packets 0.5 "
+				     "seconds 3 files kept\n"));
+	assert_non_null(strstr(text, "autostop: 100 packets\n"));
 	free(text);
 }
 
