@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/freezer.h"
 #include "base/log.h"
 #include "plan.h"
 
@@ -15,6 +16,7 @@ enum message_type {
 	MESSAGE_BUILT,	   /* tracer to keeper: the uplink's inner half */
 	MESSAGE_LISTENERS, /* tracer to relay: sockets made inside */
 	MESSAGE_READY,	   /* tracer to keeper: capturing, without rights */
+	MESSAGE_FREEZER,   /* keeper to front: with --lossless */
 	MESSAGE_STARTING,  /* keeper to front: the program waits */
 	MESSAGE_GO,	   /* front to keeper: release it */
 	MESSAGE_FILE,	   /* keeper to tracer: where the trace goes */
@@ -90,6 +92,8 @@ struct tally {
 	uint64_t left_out; /* came after autostop */
 	uint64_t bytes;
 	unsigned files;
+	uint64_t paused; /* how often the program was */
+	uint64_t paused_ns;
 	int error;	/* -errno of the write that failed, or 0 */
 	int read_error; /* -errno of an interface that went away, or 0 */
 };
@@ -113,6 +117,7 @@ struct message {
 		struct message_line line;
 		struct run run;
 		struct message_signal signal;
+		struct freezer freezer; /* its descriptor goes beside it */
 		struct message_report report;
 		struct message_stop stop;
 		struct message_progress progress;

@@ -33,7 +33,8 @@ struct front {
 	pid_t keeper;
 	int channel;
 	int signals;
-	int cgroup_kill;  /* to end the program if keeper dies; or -1 */
+	int cgroup_kill; /* to end the program if keeper dies; or -1 */
+	struct freezer freezer;
 	sigset_t ignored; /* as the user's shell has it */
 	pid_t foreground; /* our group, if it had the terminal; else 0 */
 	bool running;	  /* the program was released */
@@ -82,6 +83,36 @@ static void abort_run(struct front *front, int signo)
 	shutdown(front->channel, SHUT_WR);
 }
 
+/* keeper takes the live line away if we cannot. */
+static void tell_live(const struct front *front, unsigned rows)
+{
+	const struct message_live live = { rows };
+
+	channel_send(front->channel, MESSAGE_LIVE, &live, sizeof(live), NULL,
+		     0);
+}
+
+static void hide_live(struct front *front)
+{
+	if (!front->live.rows)
+		return;
+	live_hide(&front->live);
+	if (!front->live.rows)
+		tell_live(front, 0);
+}
+
+/*
+ * Ctrl-Z stops a frozen program only when it is thawed, which a reader of the
+ * trace that is stopped by the same key puts off for ever. To be frozen is as
+ * good as to be stopped, and the shell waits for nobody but us.
+ */
+static bool stops_in_its_place(const struct front *front,
+			       const struct signalfd_siginfo *info)
+{
+	return info->ssi_signo == SIGTSTP && !was_sent(info) &&
+	       freezer_is_set(&front->freezer);
+}
+
 /*
  * What the terminal sends reaches the program by itself, as it is in the same
  * process group. Before the program runs a signal ends the run, and after it
@@ -107,25 +138,10 @@ static void hear_signal(struct front *front,
 		   !is_from_inside(front, info)) {
 		channel_send(front->channel, MESSAGE_SIGNAL, &sent,
 			     sizeof(sent), NULL, 0);
+	} else if (stops_in_its_place(front, info)) {
+		hide_live(front);
+		raise(SIGSTOP);
 	}
-}
-
-/* keeper takes the live line away if we cannot. */
-static void tell_live(const struct front *front, unsigned rows)
-{
-	const struct message_live live = { rows };
-
-	channel_send(front->channel, MESSAGE_LIVE, &live, sizeof(live), NULL,
-		     0);
-}
-
-static void hide_live(struct front *front)
-{
-	if (!front->live.rows)
-		return;
-	live_hide(&front->live);
-	if (!front->live.rows)
-		tell_live(front, 0);
 }
 
 static void draw_live(struct front *front)
@@ -193,6 +209,10 @@ static void hear_keeper(struct front *front)
 	switch (message.type) {
 	case MESSAGE_LINE:
 		log_line(message.body.line.level, message.body.line.text);
+		break;
+	case MESSAGE_FREEZER:
+		front->freezer = message.body.freezer;
+		front->freezer.fd = message.fds[0];
 		break;
 	case MESSAGE_STARTING:
 		if (!front->aborted)
@@ -298,8 +318,11 @@ static int conclude(struct front *front)
 {
 	const struct message_finished *result = &front->result;
 
-	if (front->lost && front->cgroup_kill >= 0)
-		cgroup_kill(front->cgroup_kill);
+	if (front->lost) {
+		if (front->cgroup_kill >= 0)
+			cgroup_kill(front->cgroup_kill);
+		freezer_set(&front->freezer, false);
+	}
 	take_terminal_back(front);
 	if (front->lost) {
 		if (front->aborted)
@@ -388,6 +411,7 @@ int front_run(const struct plan *plan)
 		.signals = -1,
 		.cgroup_kill = -1,
 		.live = LIVE_NONE,
+		.freezer = FREEZER_OFF,
 	};
 
 	if (take_heritage(&front) < 0 || start_keeper(&front) < 0)

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -29,6 +28,7 @@
 #include "base/proc.h"
 #include "channel.h"
 #include "keeper_loop.h"
+#include "keeper_tree.h"
 #include "mounts.h"
 #include "relay/relay.h"
 #include "series.h"
@@ -38,9 +38,6 @@
 
 /* How often a FIFO that nobody reads yet is tried again. */
 #define FIFO_LOOK_MS 20
-
-/* How long killed processes may take to be gone. */
-#define KILL_WAIT_MS 2000
 
 /* How long what was captured may take to be saved when the run breaks off. */
 #define SAVE_MS 500
@@ -94,45 +91,22 @@ static int start_tracer(struct keeper *keeper)
 		return ret;
 	keeper->tracer.pid = proc_fork(&pidfd);
 	if (!keeper->tracer.pid) {
-		int keep[] = { pair[1], rtnl_fd(keeper->host),
-			       keeper->relay.channel };
+		int keep[4] = { pair[1], rtnl_fd(keeper->host) };
+		size_t count = 2;
 
-		detach_child(keep, keeper->relay.channel < 0 ? 2 : 3);
+		if (keeper->relay.channel >= 0)
+			keep[count++] = keeper->relay.channel;
+		if (keeper->freezer.fd >= 0)
+			keep[count++] = keeper->freezer.fd;
+		detach_child(keep, count);
 		tracer_main(keeper->plan, pair[1], keeper->host,
-			    keeper->relay.channel);
+			    keeper->relay.channel, &keeper->freezer);
 	}
 	close(pair[1]);
 	keeper->tracer.channel = pair[0];
 	keeper->tracer.gone = false;
 	if (keeper->tracer.pid < 0)
 		return fail(-keeper->tracer.pid, "cannot fork");
-
-	return 0;
-}
-
-/*
- * A cgroup for the program and all its descendants. Without one the run goes
- * on: they are found by their network namespace then.
- */
-static int make_cgroup(struct keeper *keeper)
-{
-	const char *parent = keeper->plan->facts->cgroup;
-	unsigned unique;
-	autofree char *path = NULL;
-	int ret;
-
-	if (!parent)
-		return 0;
-	/* A number of ours may be another's too, in another container. */
-	if (getrandom(&unique, sizeof(unique), 0) < 0)
-		return fail(errno, "cannot get a random number");
-	path = xasprintf("%s/nsntrace-%d-%08x", parent, (int)getpid(), unique);
-	ret = undo_cgroup(keeper->undo, path);
-	if (ret < 0)
-		return ret;
-	ret = cgroup_create(&keeper->cgroup, path);
-	if (ret < 0)
-		debug("cannot make cgroup %s: %s", path, strerror(-ret));
 
 	return 0;
 }
@@ -146,7 +120,7 @@ static int prepare(struct keeper *keeper)
 		return fail(-ret, "cannot open a route netlink socket");
 	ret = undo_open(&keeper->undo, keeper->host);
 	if (!ret)
-		ret = make_cgroup(keeper);
+		ret = keeper_make_cgroup(keeper);
 	if (!ret && keeper->plan->service_count)
 		ret = start_relay(keeper);
 	if (!ret)
@@ -189,8 +163,9 @@ static int hold_program(struct keeper *keeper)
 			   keeper->netns, &keeper->program);
 	if (ret < 0)
 		return ret;
+	ret = keeper_await(keeper, &keeper->prepared);
 
-	return keeper_await(keeper, &keeper->prepared);
+	return ret < 0 ? ret : keeper_hold_tree(keeper);
 }
 
 /* Open the trace's file; a FIFO may have to wait for its reader. */
@@ -278,6 +253,10 @@ static int set_up(struct keeper *keeper)
 	if (keeper_await(keeper, &keeper->writing) < 0)
 		return -1;
 
+	if (keeper->freezer.fd >= 0)
+		channel_send(keeper->front.channel, MESSAGE_FREEZER,
+			     &keeper->freezer, sizeof(keeper->freezer),
+			     &keeper->freezer.fd, 1);
 	channel_send(keeper->front.channel, MESSAGE_STARTING,
 		     &keeper->uplink.run, sizeof(keeper->uplink.run), kill_fd,
 		     *kill_fd < 0 ? 0 : 1);
@@ -289,29 +268,6 @@ static int set_up(struct keeper *keeper)
 	return 0;
 }
 
-/* Processes of the program's that still run. */
-static unsigned count_left(const struct keeper *keeper)
-{
-	unsigned ours = (keeper->tracer.pid > 0 ? 1 : 0) +
-			(keeper->relay.pid > 0 ? 1 : 0);
-	unsigned left = 0;
-
-	if (keeper->netns < 0 || !keeper->program.pid)
-		return 0;
-	if (keeper->cgroup.dir >= 0)
-		left = (unsigned)cgroup_pids(&keeper->cgroup, NULL, 0);
-	/*
-	 * One may have left the cgroup (a login does). It is our child then, or
-	 * a child's: only if there is one, it is worth to look at all
-	 * processes.
-	 */
-	if (left || proc_children() <= ours)
-		return left;
-
-	return proc_each_in_netns(proc_netns_inode(keeper->netns),
-				  keeper->tracer.pid, NULL);
-}
-
 /* The program's life, and with --wait that of all its descendants. */
 static void watch_over(struct keeper *keeper)
 {
@@ -319,23 +275,8 @@ static void watch_over(struct keeper *keeper)
 		keeper_turn(keeper, -1);
 	/* The last one of them is our child in the end: it wakes us. */
 	while (keeper->plan->options->wait && !keeper->cut && !keeper->broken &&
-	       !keeper->exec_error && count_left(keeper))
+	       !keeper->exec_error && keeper_count_left(keeper))
 		keeper_turn(keeper, -1);
-}
-
-/* End the program and everything that came of it, setuid or daemon. */
-static void kill_all(struct keeper *keeper)
-{
-	if (!keeper->program.pid)
-		return;
-	if (keeper->cgroup.kill >= 0) {
-		cgroup_kill(keeper->cgroup.kill);
-		cgroup_wait_empty(&keeper->cgroup, KILL_WAIT_MS);
-	}
-	/* Where there is no cgroup, and who has left it. */
-	proc_signal(keeper->program.pidfd, SIGKILL);
-	proc_kill_netns(proc_netns_inode(keeper->netns), keeper->tracer.pid);
-	keeper_reap(keeper);
 }
 
 /*
@@ -433,11 +374,14 @@ static void end(struct keeper *keeper)
 	unsigned left;
 
 	if (keeper->broken)
-		kill_all(keeper);
+		keeper_kill_all(keeper);
 	drain(keeper);
-	left = count_left(keeper);
+	/* tracer may have come to its end before it could. */
+	freezer_set(&keeper->freezer, false);
+	left = keeper_count_left(keeper);
 	undo_all(keeper->undo);
 	cgroup_close(&keeper->cgroup);
+	freezer_close(&keeper->freezer);
 	debug("put the host back");
 	tell_front(keeper, left);
 	clear_away(keeper, left);
@@ -463,6 +407,7 @@ void keeper_main(const struct plan *plan, const struct heritage *heritage,
 			.plan = plan,
 		},
 		.cgroup = CGROUP_NONE,
+		.freezer = FREEZER_OFF,
 		.netns = -1,
 		.watch = -1,
 		.mount_ns = -1,

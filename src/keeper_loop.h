@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "base/cgroup.h"
+#include "base/freezer.h"
 #include "channel.h"
 #include "plan.h"
 #include "program.h"
@@ -36,6 +37,8 @@ struct keeper {
 	struct uplink uplink;
 	bool uplink_up;
 	struct cgroup cgroup;
+	struct freezer freezer; /* of the program, with --lossless */
+	char *freezer_cgroup; /* of v1, which it has to be moved to; or NULL */
 	int netns;
 	int watch; /* on what the program's mounts cover; or -1 */
 	int mount_ns;

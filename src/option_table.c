@@ -22,6 +22,9 @@
 #define BUFFER_SIZE_MAX 1024
 #define LINGER_MAX	3600
 
+/* 64 GiB, or what is half of a small address space. */
+#define QUEUE_SIZE_MAX (SIZE_MAX >> 20 < 65536 ? 2048 : 65536)
+
 static const struct option_value file_value = {
 	.name = "FILE",
 	.bash = "-f",
@@ -240,6 +243,12 @@ static int set_buffer_size(struct options *options, const char *value)
 			    &options->buffer_size);
 }
 
+static int set_queue_size(struct options *options, const char *value)
+{
+	return value_number("--queue-size", value, 1, QUEUE_SIZE_MAX,
+			    &options->queue_size);
+}
+
 static int set_linger(struct options *options, const char *value)
 {
 	double seconds;
@@ -292,6 +301,7 @@ static int set_completion(struct options *options, const char *value)
 
 FLAG(dry_run, action, ACTION_DRY_RUN)
 FLAG(help, action, ACTION_HELP)
+FLAG(lossless, lossless, true)
 FLAG(nano, nanoseconds, true)
 FLAG(no_loopback, loopback, false)
 FLAG(public_dns, public_dns, true)
@@ -326,6 +336,10 @@ const struct option_entry option_table[] = {
 	  "keep at most BYTES of a packet (default 262144)", set_snaplen },
 	{ "B", "buffer-size", VALUE("MIB"), capture,
 	  "buffer in the kernel (default 16)", set_buffer_size },
+	{ "", "queue-size", VALUE("MIB"), capture,
+	  "memory for packets yet unwritten (default 256)", set_queue_size },
+	{ "", "lossless", NULL, capture,
+	  "rather slow the program down than lose a packet", set_lossless },
 	{ "", "source", &source_value, capture,
 	  "what captures (default libpcap)", set_source },
 	{ "b", "ring-buffer", &limit_value, capture,
@@ -369,10 +383,8 @@ const struct option_entry option_table[] = {
 	{ .letters = "", .name = "json" },
 	{ .letters = "", .name = "keylog" },
 	{ .letters = "L", .name = "localhost" },
-	{ .letters = "", .name = "lossless" },
 	{ .letters = "p", .name = "pid" },
 	{ .letters = "P", .name = "publish" },
-	{ .letters = "", .name = "queue-size" },
 	{ .letters = "Y", .name = "show" },
 	{ .letters = "k", .name = "tls-keys" },
 };

@@ -229,6 +229,7 @@ int options_parse(int argc, char **argv, struct options *options)
 		.outfile = "nsntrace.pcap",
 		.snaplen = OPTIONS_SNAPLEN_MAX,
 		.buffer_size = 16,
+		.queue_size = 256,
 		.loopback = true,
 		.linger_ms = 1000,
 		.log_level = LOG_LEVEL_NOTE,

@@ -55,6 +55,8 @@ struct options {
 	enum capture_source source;
 	uint32_t snaplen;     /* bytes */
 	uint32_t buffer_size; /* MiB, all rings together */
+	uint32_t queue_size;  /* MiB */
+	bool lossless;	      /* rather slow the program down */
 	bool nanoseconds;     /* classic pcap only */
 	bool loopback;	      /* capture the namespace's lo */
 	bool wait;	      /* for the last descendant */

@@ -37,7 +37,6 @@ static const char *const pools[PLAN_POOLS] = { "10.200.0.0", "172.30.0.0",
 static const char *const pools6[PLAN_POOLS6] = { "64:ff9b:1::", "2001:2::" };
 
 #define MIB	    ((size_t)1024 * 1024)
-#define QUEUE_MIB   256
 #define DNS_PORT    53
 #define SERVERS_MAX RESOLV_SERVERS_MAX
 #define IP6_MIN_MTU 1280 /* RFC 8200, section 5 */
@@ -145,7 +144,7 @@ static enum format format_of(const struct options *options)
 	return FORMAT_PCAP;
 }
 
-static void plan_capture(struct plan *plan)
+static int plan_capture(struct plan *plan)
 {
 	const struct options *options = plan->options;
 	const struct identity *invoker = &plan->facts->invoker;
@@ -156,11 +155,20 @@ static void plan_capture(struct plan *plan)
 	plan->capture_device = plan->engine == ENGINE_NAT;
 	plan->capture_lo = options->loopback;
 	plan->ring_bytes = options->buffer_size * MIB;
-	plan->queue_bytes = QUEUE_MIB * MIB;
+	plan->queue_bytes = options->queue_size * MIB;
 
 	/* What parses bytes from the network is never root. */
 	identity_nobody(&plan->nobody);
 	plan->observer = invoker->uid ? *invoker : plan->nobody;
+
+	if (!options->lossless || plan->facts->freezable)
+		return 0;
+	refuse("this host has no cgroup in which a program can be paused for "
+	       "--lossless");
+	hint("it takes cgroup v2 of Linux 5.14, or the freezer of v1, mounted "
+	     "and writable");
+
+	return -EOPNOTSUPP;
 }
 
 static void add_service(struct plan *plan, bool tcp, const struct ip *listen,
@@ -309,9 +317,10 @@ int plan_make(const struct options *options, const struct facts *facts,
 		.first = first_number(getpid()),
 	};
 	ret = plan_uplink(plan);
+	if (!ret)
+		ret = plan_capture(plan);
 	if (ret < 0)
 		return ret;
-	plan_capture(plan);
 	plan_dns(plan);
 	plan_mounts(plan);
 
@@ -444,13 +453,17 @@ void plan_print(const struct plan *plan, FILE *stream)
 		print_nat(plan, stream);
 	if (facts->cgroup)
 		fprintf(stream, "cgroup: a child of %s\n", facts->cgroup);
+	else if (plan->options->lossless)
+		fprintf(stream, "cgroup: a child of %s\n", facts->freezer);
 	fprintf(stream, "record: below /run/nsntrace, during the run\n");
 	print_names(plan, stream);
-	fprintf(stream, "capture: %s%s%s, %zu MiB of ring, as user %u\n",
+	fprintf(stream,
+		"capture: %s%s%s, %zu MiB of ring, %zu MiB of queue, "
+		"as user %u\n",
 		plan->capture_device ? PLAN_INSIDE_NAME : "",
 		plan->capture_device && plan->capture_lo ? " and " : "",
 		plan->capture_lo ? "lo" : "", plan->ring_bytes / MIB,
-		plan->observer.uid);
+		plan->queue_bytes / MIB, plan->observer.uid);
 	fprintf(stream, "source: %s\n",
 		plan->options->source == CAPTURE_PACKET ? "packet" : "libpcap");
 	if (plan->options->filter)

@@ -228,6 +228,25 @@ static void probe_kernel(struct facts *facts)
 	}
 }
 
+/*
+ * Whether a child of the cgroup @path can be made: another file system may lie
+ * over it, or it may be mounted read-only.
+ */
+static bool is_usable(const char *path)
+{
+	autofree char *procs = path ? xasprintf("%s/cgroup.procs", path) : NULL;
+
+	return procs && access(procs, W_OK) == 0;
+}
+
+static void probe_cgroups(struct facts *facts)
+{
+	facts->cgroup = cgroup_own_path(NULL);
+	facts->freezer = cgroup_own_path("freezer");
+	facts->freezable =
+		is_usable(facts->cgroup) || is_usable(facts->freezer);
+}
+
 static int probe_names(struct facts *facts)
 {
 	int ret = resolv_read(RESOLV_PATH, &facts->resolv);
@@ -318,7 +337,7 @@ int probe(const struct options *options, struct facts *facts)
 		return ret;
 
 	probe_kernel(facts);
-	facts->cgroup = cgroup_own_path();
+	probe_cgroups(facts);
 	debug("probed the host");
 
 	return 0;
@@ -333,6 +352,7 @@ void facts_free(struct facts *facts)
 	free(facts->program);
 	free(facts->egress);
 	free(facts->cgroup);
+	free(facts->freezer);
 	free(facts->filter);
 	*facts = (struct facts){ 0 };
 }

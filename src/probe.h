@@ -48,7 +48,9 @@ struct facts {
 	const char *hidden[4]; /* sockets of name services, perhaps to come */
 	size_t hidden_count;
 
-	char *cgroup; /* directory of our own cgroup (v2), or NULL */
+	char *cgroup;	/* directory of our own cgroup (v2), or NULL */
+	char *freezer;	/* the same in the hierarchy of v1's freezer */
+	bool freezable; /* a child of one of them can be made */
 	struct copied_sysctl copied[COPIED_SYSCTLS_MAX];
 	size_t copied_count;
 

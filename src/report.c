@@ -76,6 +76,15 @@ static void report_truth(const struct tally *tally)
 		     tally->ring, seen);
 }
 
+/* What --lossless has cost. */
+static void report_pauses(const struct tally *tally)
+{
+	if (tally->paused)
+		note("The program was paused %" PRIu64 " %s, for %.1f seconds.",
+		     tally->paused, tally->paused == 1 ? "time" : "times",
+		     (double)tally->paused_ns / 1e9);
+}
+
 /* A trace that lacks packets is worth a word with -q too. */
 static void report_losses(const struct plan *plan, const struct tally *tally)
 {
@@ -104,6 +113,7 @@ void report_end(const struct plan *plan,
 	if (!finished->executed || !finished->counted)
 		return;
 	note("Finished capturing %" PRIu64 " packets.", tally->written);
+	report_pauses(tally);
 	report_losses(plan, tally);
 	if (tally->error)
 		fail(-tally->error,

@@ -54,6 +54,7 @@ struct tracer {
 	struct tally tally;
 	int series;	 /* on which keeper is asked for the next file; or -1 */
 	int cgroup_kill; /* to end the program if keeper dies; or -1 */
+	struct freezer freezer;
 };
 
 static int make_listeners(const struct plan *plan, int relay)
@@ -152,6 +153,7 @@ static int open_capture(struct tracer *tracer)
 		.next_context = tracer,
 		.count = counters_read,
 		.count_context = &tracer->counters,
+		.freezer = tracer->freezer,
 	};
 	int ret;
 
@@ -269,6 +271,8 @@ static void drain(struct tracer *tracer)
 	tally->left_out = result.left_out;
 	tally->bytes = result.bytes;
 	tally->files = result.files;
+	tally->paused = result.paused;
+	tally->paused_ns = result.paused_ns;
 	tally->error = result.error;
 	tally->read_error = result.read_error;
 	debug("the queue took %zu MiB at most", result.queue_peak / MIB);
@@ -337,6 +341,8 @@ static void bury_keeper(struct tracer *tracer)
 {
 	if (tracer->cgroup_kill >= 0)
 		cgroup_kill(tracer->cgroup_kill);
+	/* Only then, as it need not do anything more. */
+	capture_go_on(tracer->capture);
 	end_in_time();
 	drain(tracer);
 	/* Not 1, which is for what has been told. */
@@ -423,10 +429,11 @@ static void loop(struct tracer *tracer)
 
 /*
  * Be the tracer: never returns. @host is a route netlink socket on the host,
- * opened before the namespace was made; @relay leads to the relay, or is -1.
+ * opened before the namespace was made; @relay leads to the relay, or is -1;
+ * @freezer is what --lossless freezes the program with.
  */
 void tracer_main(const struct plan *plan, int channel, struct rtnl *host,
-		 int relay)
+		 int relay, const struct freezer *freezer)
 {
 	struct tracer tracer = {
 		.plan = plan,
@@ -440,6 +447,7 @@ void tracer_main(const struct plan *plan, int channel, struct rtnl *host,
 		},
 		.series = -1,
 		.cgroup_kill = -1,
+		.freezer = *freezer,
 	};
 
 	prctl(PR_SET_NAME, "nsntrace-tracer");

@@ -2,14 +2,16 @@
 /*
  * The cgroup in which a run's program is born: it holds all descendants, even
  * those that daemonise or are setuid, so that they can be counted and ended
- * without asking each of them. Only cgroup v2 (also where it is mounted beside
- * v1); silent, as a host without it is not an error.
+ * without asking each of them. That is cgroup v2 (also where it is mounted
+ * beside v1), of whose predecessor only paths and members are known here;
+ * silent, as a host without it is not an error.
  */
 #include "base/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +21,28 @@
 #include "base/fd.h"
 #include "base/log.h"
 
-/* Where cgroup v2 is mounted with its root, or NULL; the caller frees it. */
-static char *find_mount(void)
+/* Whether @word is in @list, whose words are separated by commas. */
+static bool lists(const char *list, const char *word)
+{
+	size_t length = strlen(word);
+
+	while (*list) {
+		size_t next = strcspn(list, ",\n");
+
+		if (next == length && !strncmp(list, word, length))
+			return true;
+		list += next;
+		list += strspn(list, ",\n");
+	}
+
+	return false;
+}
+
+/*
+ * Where the hierarchy of @controller (of v1; NULL: v2) is mounted with its
+ * root, or NULL; the caller frees it.
+ */
+static char *find_mount(const char *controller)
 {
 	FILE *mounts = fopen("/proc/self/mountinfo", "re");
 	char *line = NULL;
@@ -30,12 +52,17 @@ static char *find_mount(void)
 	if (!mounts)
 		return NULL;
 
-	/* proc(5): id parent dev root mountpoint options ... - type source */
+	/* proc(5): id parent dev root mountpoint options ... - type source
+	 * superoptions */
 	while (!found && getline(&line, &size, mounts) > 0) {
+		const char *rest =
+			strstr(line, controller ? " - cgroup " : " - cgroup2 ");
 		char root[512];
 		char point[512];
 
-		if (strstr(line, " - cgroup2 ") &&
+		if (rest &&
+		    (!controller ||
+		     lists(strrchr(rest, ' ') + 1, controller)) &&
 		    sscanf(line, "%*s %*s %*s %511s %511s", root, point) == 2 &&
 		    !strcmp(root, "/"))
 			found = xstrdup(point);
@@ -47,12 +74,13 @@ static char *find_mount(void)
 }
 
 /*
- * The directory of the caller's own cgroup. Returns a path that the caller
- * frees, or NULL if there is no cgroup v2 to be seen here.
+ * The directory of the caller's own cgroup, in the hierarchy of @controller (of
+ * v1) or, if that is NULL, of v2. Returns a path that the caller frees, or NULL
+ * if there is none to be seen here.
  */
-char *cgroup_own_path(void)
+char *cgroup_own_path(const char *controller)
 {
-	autofree char *mount = find_mount();
+	autofree char *mount = find_mount(controller);
 	FILE *file = mount ? fopen("/proc/self/cgroup", "re") : NULL;
 	char *line = NULL;
 	char *path = NULL;
@@ -61,11 +89,19 @@ char *cgroup_own_path(void)
 	if (!file)
 		return NULL;
 
+	/* cgroups(7): number:controllers:path, none of them for v2 */
 	while (!path && getline(&line, &size, file) > 0) {
-		if (strncmp(line, "0::/", 4) != 0)
+		char *controllers = strchr(line, ':');
+		char *own = controllers ? strchr(controllers + 1, ':') : NULL;
+
+		if (!own)
 			continue;
-		line[strcspn(line, "\n")] = '\0';
-		path = xasprintf("%s%s", mount, line + 3);
+		*own++ = '\0';
+		controllers++;
+		if (controller ? !lists(controllers, controller) : *controllers)
+			continue;
+		own[strcspn(own, "\n")] = '\0';
+		path = xasprintf("%s%s", mount, own);
 	}
 	free(line);
 	fclose(file);
@@ -151,6 +187,18 @@ size_t cgroup_pids(const struct cgroup *cgroup, pid_t *pids, size_t max)
 }
 
 /*
+ * Move the process @pid into the cgroup @path, of v1 or v2, which takes the
+ * kernel 6-16 ms. Returns 0 or -errno.
+ */
+int cgroup_move(const char *path, pid_t pid)
+{
+	autofree char *procs = xasprintf("%s/cgroup.procs", path);
+	autoclose int fd = open(procs, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || dprintf(fd, "%d", (int)pid) < 0 ? -errno : 0;
+}
+
+/*
  * Wait until nobody lives in the cgroup any more, at most @timeout_ms.
  * Returns 1 if it is empty, 0 if time is up, or -errno.
  */
@@ -176,8 +224,9 @@ int cgroup_wait_empty(const struct cgroup *cgroup, int timeout_ms)
 }
 
 /*
- * Remove the cgroup @path. Whoever still lives in it is moved up to its parent
- * first: it goes on, as it would have without us. Returns 0 or -errno.
+ * Remove the cgroup @path, of v1 or v2. Whoever still lives in it is moved up
+ * to its parent first: it goes on, as it would have without us, and is thawed
+ * by that if need be. Returns 0 or -errno.
  */
 int cgroup_remove(const char *path)
 {

@@ -15,10 +15,11 @@ struct cgroup {
 
 #define CGROUP_NONE ((struct cgroup){ .dir = -1, .kill = -1, .events = -1 })
 
-char *cgroup_own_path(void);
+char *cgroup_own_path(const char *controller);
 int cgroup_create(struct cgroup *cgroup, const char *path);
 int cgroup_kill(int kill_fd);
 size_t cgroup_pids(const struct cgroup *cgroup, pid_t *pids, size_t max);
+int cgroup_move(const char *path, pid_t pid);
 int cgroup_wait_empty(const struct cgroup *cgroup, int timeout_ms);
 int cgroup_remove(const char *path);
 void cgroup_close(struct cgroup *cgroup);

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "capture/brake.h"
 #include "capture/checksum.h"
 #include "capture/merge.h"
 #include "capture/queue.h"
@@ -34,6 +35,7 @@ struct capture {
 	struct capture_settings settings;
 	struct source *source;
 	struct queue *queue;
+	struct brake brake;
 	struct merge *merge;
 	struct checksum_stage checksum;
 	struct sink sink;
@@ -105,6 +107,9 @@ int capture_open(const struct capture_settings *settings,
 
 	raise_priority();
 	new->queue = queue_new(settings->queue_bytes);
+	brake_init(&new->brake, &settings->freezer, settings->queue_bytes);
+	if (settings->freezer.kind)
+		queue_set_brake(new->queue, &new->brake);
 	checksum_init(&new->checksum, new->source->interfaces,
 		      &new->sink.stage);
 	new->merge = merge_new(new->source->lanes, new->source->in_order,
@@ -331,6 +336,15 @@ void capture_progress(struct capture *capture,
 	};
 }
 
+/*
+ * Never hold the program again, whatever is lost by that: nobody who could end
+ * it may be left. At any time.
+ */
+void capture_go_on(struct capture *capture)
+{
+	brake_give_up(&capture->brake);
+}
+
 static void add_statistics(struct capture *capture,
 			   struct capture_result *result,
 			   struct writer_statistics *blocks)
@@ -374,6 +388,7 @@ int capture_stop(struct capture *capture, struct capture_result *result)
 
 	stop_reader(capture);
 	pthread_join(capture->writer, NULL);
+	brake_give_up(&capture->brake);
 
 	*result = (struct capture_result){ 0 };
 	add_statistics(capture, result, blocks);
@@ -385,6 +400,8 @@ int capture_stop(struct capture *capture, struct capture_result *result)
 	result->bytes = to->bytes;
 	result->files = to->files;
 	result->queue_peak = queue_peak(capture->queue);
+	result->paused = capture->brake.times;
+	result->paused_ns = capture->brake.total;
 	result->error = to->error;
 	result->read_error = capture->read_error;
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/freezer.h"
 #include "capture/rotate.h"
 #include "capture/source.h"
 #include "capture/writer.h"
@@ -33,6 +34,8 @@ struct capture_settings {
 	void (*count)(void *context, unsigned interface,
 		      struct interface_counts *counts);
 	void *count_context;
+	/* With a kind: slows the program down rather than lose a packet. */
+	struct freezer freezer;
 };
 
 /* What came of it. */
@@ -45,9 +48,11 @@ struct capture_result {
 	uint64_t left_out;	/* came after autostop */
 	uint64_t bytes;		/* size of the file, or of all */
 	unsigned files;
-	size_t queue_peak; /* the most memory that the queue took */
-	int error;	   /* -errno of the write that failed */
-	int read_error;	   /* -errno of an interface that went away */
+	size_t queue_peak;  /* the most memory that the queue took */
+	uint64_t paused;    /* how often the program was */
+	uint64_t paused_ns; /* for how long in all */
+	int error;	    /* -errno of the write that failed */
+	int read_error;	    /* -errno of an interface that went away */
 	unsigned interface_count;
 	struct capture_statistics interfaces[INTERFACES_MAX];
 };
@@ -66,6 +71,7 @@ int capture_error_fd(const struct capture *capture);
 int capture_enough_fd(const struct capture *capture);
 void capture_progress(struct capture *capture,
 		      struct capture_progress *progress);
+void capture_go_on(struct capture *capture);
 int capture_stop(struct capture *capture, struct capture_result *result);
 void capture_free(struct capture *capture);
 

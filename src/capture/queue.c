@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "capture/brake.h"
 
 /* What is asked of the kernel at a time: one huge page on most machines. */
 #define CHUNK_BYTES (2UL * 1024 * 1024)
@@ -50,6 +51,7 @@ struct queue {
 	size_t memory; /* in chunks, spare ones too */
 	size_t peak;   /* the most that this was */
 	bool ended;
+	struct brake *brake; /* borrowed; or NULL */
 	struct chunk *spare; /* the last one used comes first: it is in cache */
 	unsigned spares;
 	unsigned spares_least; /* since the last queue_shrink() */
@@ -73,6 +75,21 @@ struct queue *queue_new(size_t limit)
 	pthread_condattr_destroy(&attributes);
 
 	return queue;
+}
+
+/*
+ * Have @brake, which must live as long as the queue, told how full it is.
+ * Before anybody else uses it.
+ */
+void queue_set_brake(struct queue *queue, struct brake *brake)
+{
+	queue->brake = brake;
+}
+
+/* Under the lock. Returns whether the brake has to act, without the lock. */
+static bool weigh(const struct queue *queue)
+{
+	return queue->brake && brake_weigh(queue->brake, queue->taken);
 }
 
 /*
@@ -281,12 +298,16 @@ size_t queue_peak(struct queue *queue)
 void batch_free(struct batch *batch)
 {
 	struct queue *queue = batch->chunk->queue;
+	bool crossed;
 
 	pthread_mutex_lock(&queue->lock);
 	queue->taken -= sizeof(*batch) + batch->used;
+	crossed = weigh(queue);
 	leave_chunk(batch->chunk);
 	pthread_cond_signal(&queue->freed);
 	pthread_mutex_unlock(&queue->lock);
+	if (crossed)
+		brake_act(queue->brake);
 }
 
 /* A chunk for a lane to fill, with room for a batch of @size bytes. */
@@ -352,6 +373,7 @@ static void begin_batch(struct lane *lane, struct queue *queue, size_t size)
 static void push_batch(struct lane *lane, struct queue *queue)
 {
 	struct batch *batch = lane->batch;
+	bool crossed;
 
 	lane->batch = NULL;
 	batch->settled = lane->settled;
@@ -359,10 +381,13 @@ static void push_batch(struct lane *lane, struct queue *queue)
 
 	pthread_mutex_lock(&queue->lock);
 	queue->taken += sizeof(*batch) + batch->used;
+	crossed = weigh(queue);
 	*queue->last = batch;
 	queue->last = &batch->next;
 	pthread_cond_signal(&queue->filled);
 	pthread_mutex_unlock(&queue->lock);
+	if (crossed)
+		brake_act(queue->brake);
 }
 
 /*

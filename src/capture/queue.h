@@ -11,6 +11,7 @@
 /* Sources whose frames come in an order of their own: one lane each. */
 #define LANES_MAX 4
 
+struct brake;
 struct chunk;
 struct queue;
 
@@ -34,6 +35,7 @@ struct batch {
 };
 
 struct queue *queue_new(size_t limit);
+void queue_set_brake(struct queue *queue, struct brake *brake);
 void queue_free(struct queue *queue);
 bool queue_wait_for_room(struct queue *queue);
 size_t queue_round(const struct queue *queue);

@@ -172,8 +172,9 @@ def test_help(lab):
     assert asked.stdout.startswith(
         "Usage: nsntrace [OPTION]... PROGRAM [ARGUMENT]...\n")
     for name in ("outfile", "device", "filter", "user", "use-public-dns", "dns",
-                 "format", "snaplen", "buffer-size", "nano", "source",
-                 "no-loopback", "wait", "linger", "sync", "engine", "quiet", "verbose",
+                 "format", "snaplen", "buffer-size", "queue-size", "lossless",
+                 "nano", "source", "no-loopback", "wait", "linger", "sync",
+                 "engine", "quiet", "verbose",
                  "dry-run", "help", "version"):
         assert f"--{name}" in asked.stdout, name
     assert all(len(line) <= 80 for line in asked.stdout.splitlines())
@@ -195,7 +196,7 @@ def test_help_into_a_full_disk(lab, option):
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--queue-size", "10"], ["--lossless"], ["-L", "80"],
+    ["-L", "80"],
     ["--localhost", "53/udp"], ["-P", "8080:80"], ["--publish", "80"],
     ["--cleanup"], ["--doctor"], ["--doctor=json"], ["-k"], ["--tls-keys"],
     ["--keylog", "FILE"], ["-Y", "http"], ["--show"], ["-p", "1"],

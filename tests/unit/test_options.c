@@ -76,6 +76,8 @@ static void test_defaults(void **state)
 	assert_int_equal(options.source, CAPTURE_LIBPCAP);
 	assert_int_equal(options.snaplen, 262144);
 	assert_int_equal(options.buffer_size, 16);
+	assert_int_equal(options.queue_size, 256);
+	assert_false(options.lossless);
 	assert_false(options.nanoseconds);
 	assert_true(options.loopback);
 	assert_false(options.wait);
@@ -139,6 +141,9 @@ static const struct accepted {
 	NUMBER(snaplen, 10, "-s", "010"),
 	NUMBER(buffer_size, 1, "-B", "1"),
 	NUMBER(buffer_size, 1024, "--buffer-size", "1024"),
+	NUMBER(queue_size, 1, "--queue-size", "1"),
+	NUMBER(queue_size, 65536, "--queue-size", "65536"),
+	NUMBER(lossless, true, "--lossless"),
 	NUMBER(nanoseconds, true, "--nano"),
 	NUMBER(nanoseconds, true, "--nano", "-F", "pcapng"),
 	NUMBER(loopback, false, "--no-loopback"),
@@ -221,6 +226,8 @@ static void test_accepted(void **state)
 	"nsntrace: --snaplen takes a whole number from 0 to 262144, not "
 #define BUFFER_LINE \
 	"nsntrace: --buffer-size takes a whole number from 1 to 1024, not "
+#define QUEUE_LINE \
+	"nsntrace: --queue-size takes a whole number from 1 to 65536, not "
 #define LINGER_LINE \
 	"nsntrace: --linger takes seconds from 0 to 3600, such as 0.5, not "
 #define DEVICE_LINE	"nsntrace: --device takes the name of an interface, not "
@@ -283,6 +290,8 @@ static const struct {
 	{ { "-s", "1k", "true" }, SNAPLEN_LINE "'1k'\n" },
 	{ { "-s", "0x10", "true" }, SNAPLEN_LINE "'0x10'\n" },
 	{ { "-s", "", "true" }, SNAPLEN_LINE "''\n" },
+	{ { "--queue-size", "0", "true" }, QUEUE_LINE "'0'\n" },
+	{ { "--queue-size", "65537", "true" }, QUEUE_LINE "'65537'\n" },
 	{ { "-B", "0", "true" }, BUFFER_LINE "'0'\n" },
 	{ { "-B", "1025", "true" }, BUFFER_LINE "'1025'\n" },
 	{ { "--linger", "-1", "true" }, LINGER_LINE "'-1'\n" },
@@ -336,10 +345,8 @@ static const struct {
 	{ { "--json", "x", "true" }, NOT_YET("--json") },
 	{ { "--keylog", "x", "true" }, NOT_YET("--keylog") },
 	{ { "--localhost=80", "true" }, NOT_YET("--localhost") },
-	{ { "--lossless", "true" }, NOT_YET("--lossless") },
 	{ { "--pid", "1" }, NOT_YET("--pid") },
 	{ { "--publish", "80", "true" }, NOT_YET("--publish") },
-	{ { "--queue-size", "1", "true" }, NOT_YET("--queue-size") },
 	{ { "--show", "true" }, NOT_YET("--show") },
 	{ { "--tls-keys", "true" }, NOT_YET("--tls-keys") },
 };
@@ -519,7 +526,7 @@ static void test_help_hides_what_is_not_built(void **state)
 
 	(void)state;
 	assert_non_null(strstr(help, "--outfile"));
-	assert_null(strstr(help, "--lossless"));
+	assert_null(strstr(help, "--cleanup"));
 	assert_null(strstr(help, "--tls-keys"));
 	assert_null(strstr(help, "--completion"));
 	assert_non_null(strstr(help, "nsntrace(1)"));

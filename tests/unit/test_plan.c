@@ -33,6 +33,7 @@ static int set_up(void **state)
 		.outfile = "nsntrace.pcap",
 		.snaplen = 262144,
 		.buffer_size = 16,
+		.queue_size = 256,
 		.loopback = true,
 		.argv = argv,
 	};
@@ -276,6 +277,30 @@ static void test_root_never_observes(void **state)
 	assert_int_equal(plan.observer.gid, 65534);
 }
 
+static void test_queue(void **state)
+{
+	(void)state;
+	options.queue_size = 65536;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_int_equal(plan.queue_bytes, 65536 * (uint64_t)1048576);
+}
+
+/* Without a freezer only what asks for one is refused. */
+static void test_lossless(void **state)
+{
+	(void)state;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	plan_free(&plan);
+
+	options.lossless = true;
+	assert_true(plan_make(&options, &facts, &plan) < 0);
+	assert_non_null(strstr(said, "--lossless\nnsntrace: hint: "));
+	plan_free(&plan);
+
+	facts.freezable = true;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+}
+
 static void test_outfile(void **state)
 {
 	char program[] = "/usr/bin/wget";
@@ -336,6 +361,9 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_root_never_observes,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_queue, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_lossless, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_outfile, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_print, set_up, tear_down),

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The brake of --lossless: freezes the program while the queue holds too much,
+ * so that who cannot be written as fast as he sends has to wait. How much is in
+ * the queue is the queue's to know; that nobody stays frozen when the capture
+ * has ended is seen to by the capture, and where its process is killed, by
+ * those that are left.
+ */
+#include "capture/brake.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/*
+ * A brake for a queue of @limit bytes; @freezer's descriptor is borrowed.
+ *
+ * What comes in after the high mark must find room up to the limit. By the
+ * default of 256 MiB that is 128 MiB, and the ring. Freezing takes up to 8 ms
+ * (measured, two busy processors) and the ring 10 ms to tell of a packet: at
+ * 2.5 GB/s that makes 45 MiB. Then the kernel goes on for the frozen: it sends
+ * what is in their sockets (4 MiB each: tcp_wmem), and receives until they are
+ * full (6 MiB each: tcp_rmem): that much is left for a dozen busy sockets, and
+ * it takes a larger queue to hold more of them.
+ *
+ * The marks are far apart as each round costs both sides their pace: to the
+ * slower one, which is the sink, a quarter of the limit always is at hand.
+ */
+void brake_init(struct brake *brake, const struct freezer *freezer,
+		size_t limit)
+{
+	*brake = (struct brake){
+		.freezer = *freezer,
+		.high = limit / 2,
+		.low = limit / 4,
+	};
+	pthread_mutex_init(&brake->lock, NULL);
+}
+
+/*
+ * Hear of the bytes in the queue, under its lock. Returns whether a mark was
+ * crossed: then brake_act() has to follow, which takes too long for that lock.
+ */
+bool brake_weigh(struct brake *brake, size_t taken)
+{
+	bool wanted = brake->wanted;
+
+	if (wanted ? taken > brake->low : taken < brake->high)
+		return false;
+	brake->wanted = !wanted;
+
+	return true;
+}
+
+static void set(struct brake *brake, bool on)
+{
+	uint64_t now;
+	int ret;
+
+	if (on == brake->on)
+		return;
+
+	ret = freezer_set(&brake->freezer, on);
+	if (ret < 0) {
+		brake->given_up = true;
+		warn("cannot %s the program: %s", on ? "pause" : "continue",
+		     strerror(-ret));
+		return;
+	}
+	now = clock_monotonic_ns();
+	if (on)
+		brake->times++;
+	else
+		brake->total += now - brake->since;
+	brake->since = now;
+	brake->on = on;
+}
+
+/*
+ * Do what is wanted by now, not what this caller came for: whoever acts last
+ * has seen the last crossing, and so no freeze overtakes a later thaw.
+ */
+void brake_act(struct brake *brake)
+{
+	pthread_mutex_lock(&brake->lock);
+	if (!brake->given_up)
+		set(brake, brake->wanted);
+	pthread_mutex_unlock(&brake->lock);
+}
+
+/* Let the program go on, and never hold it again. */
+void brake_give_up(struct brake *brake)
+{
+	pthread_mutex_lock(&brake->lock);
+	brake->given_up = true;
+	set(brake, false);
+	pthread_mutex_unlock(&brake->lock);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What keeper can do with the program and all that comes of it, setuid programs
+ * and daemons included: count, freeze and end them. By the cgroup in which the
+ * program was born, and where there is none, or who has left it, by the network
+ * namespace.
+ */
+#include "keeper_tree.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cgroup.h"
+#include "base/fd.h"
+#include "base/freezer.h"
+#include "base/log.h"
+#include "base/proc.h"
+
+/* How long killed processes may take to be gone. */
+#define KILL_WAIT_MS 2000
+
+/* Without a cgroup the run goes on: see the top of this file. */
+static int make_cgroup2(struct keeper *keeper, const char *name)
+{
+	const char *parent = keeper->plan->facts->cgroup;
+	autofree char *path = NULL;
+	int ret;
+
+	if (!parent)
+		return 0;
+	path = xasprintf("%s/%s", parent, name);
+	ret = undo_cgroup(keeper->undo, path);
+	if (ret < 0)
+		return ret;
+	ret = cgroup_create(&keeper->cgroup, path);
+	if (ret < 0)
+		debug("cannot make cgroup %s: %s", path, strerror(-ret));
+
+	return 0;
+}
+
+/* Nobody can be born in a cgroup of v1: the program is moved there, later. */
+static int make_cgroup1(struct keeper *keeper, const char *name)
+{
+	const char *parent = keeper->plan->facts->freezer;
+	autofree char *path = NULL;
+	int ret;
+
+	if (!parent)
+		return -ENOENT;
+	path = xasprintf("%s/%s", parent, name);
+	ret = undo_cgroup(keeper->undo, path);
+	if (!ret && mkdir(path, 0755) < 0)
+		ret = -errno;
+	if (!ret)
+		ret = freezer_open(&keeper->freezer, FREEZER_CGROUP1, path);
+	if (ret < 0)
+		return ret;
+	keeper->freezer_cgroup = path;
+	path = NULL;
+
+	return 0;
+}
+
+/* --lossless: before tracer is forked, which inherits it. */
+static int make_freezer(struct keeper *keeper, const char *name)
+{
+	int ret = -ENOENT;
+
+	if (keeper->cgroup.dir >= 0)
+		ret = freezer_open(&keeper->freezer, FREEZER_CGROUP2,
+				   keeper->cgroup.path);
+	if (ret < 0)
+		ret = make_cgroup1(keeper, name);
+	if (ret < 0) {
+		fail(-ret, "cannot make a cgroup for --lossless");
+		hint("it takes cgroup v2 of Linux 5.14, or the freezer of v1, "
+		     "and the right to write there");
+	}
+
+	return ret;
+}
+
+/*
+ * Make what will hold the program and all its descendants. Returns 0, or a
+ * negative errno already reported.
+ */
+int keeper_make_cgroup(struct keeper *keeper)
+{
+	autofree char *name = NULL;
+	unsigned unique;
+	int ret;
+
+	/* A number of ours may be another's too, in another container. */
+	if (getrandom(&unique, sizeof(unique), 0) < 0)
+		return fail(errno, "cannot get a random number");
+	name = xasprintf("nsntrace-%d-%08x", (int)getpid(), unique);
+	ret = make_cgroup2(keeper, name);
+	if (!ret && keeper->plan->options->lossless)
+		ret = make_freezer(keeper, name);
+
+	return ret;
+}
+
+/*
+ * See that what --lossless freezes has the program in it, which is not released
+ * yet. Returns 0, or a negative errno already reported.
+ */
+int keeper_hold_tree(struct keeper *keeper)
+{
+	int ret = 0;
+
+	if (keeper->freezer_cgroup)
+		ret = cgroup_move(keeper->freezer_cgroup, keeper->program.pid);
+	else if (keeper->freezer.fd >= 0 && keeper->cgroup.dir < 0)
+		ret = -EOPNOTSUPP;
+
+	return ret < 0 ? fail(-ret, "cannot use a cgroup for --lossless") : 0;
+}
+
+/* Processes of the program's that still run. */
+unsigned keeper_count_left(const struct keeper *keeper)
+{
+	unsigned ours = (keeper->tracer.pid > 0 ? 1 : 0) +
+			(keeper->relay.pid > 0 ? 1 : 0);
+	unsigned left = 0;
+
+	if (keeper->netns < 0 || !keeper->program.pid)
+		return 0;
+	if (keeper->cgroup.dir >= 0)
+		left = (unsigned)cgroup_pids(&keeper->cgroup, NULL, 0);
+	/*
+	 * One may have left the cgroup (a login does). It is our child then, or
+	 * a child's: only if there is one, it is worth to look at all
+	 * processes.
+	 */
+	if (left || proc_children() <= ours)
+		return left;
+
+	return proc_each_in_netns(proc_netns_inode(keeper->netns),
+				  keeper->tracer.pid, NULL);
+}
+
+/* End the program and everything that came of it, setuid or daemon. */
+void keeper_kill_all(struct keeper *keeper)
+{
+	if (!keeper->program.pid)
+		return;
+	if (keeper->cgroup.kill >= 0)
+		cgroup_kill(keeper->cgroup.kill);
+	proc_signal(keeper->program.pidfd, SIGKILL);
+	/* Only then, as it need not do anything more; v1 holds even the dead.
+	 */
+	freezer_set(&keeper->freezer, false);
+	if (keeper->cgroup.kill >= 0)
+		cgroup_wait_empty(&keeper->cgroup, KILL_WAIT_MS);
+	/* Where there is no cgroup, and who has left it. */
+	proc_kill_netns(proc_netns_inode(keeper->netns), keeper->tracer.pid);
+	keeper_reap(keeper);
+}
