@@ -15,6 +15,7 @@ GOOD, BAD = "1", "0"
 NAMES = ("tcp", "udp", "ip")
 
 FAMILIES = pytest.mark.parametrize("v6", [False, True], ids=["v4", "v6"])
+SOURCES = pytest.mark.parametrize("source", ["libpcap", "packet"])
 BOTH_WAYS = pytest.mark.parametrize("way", [[], ["-R"]], ids=["up", "down"])
 
 
@@ -57,10 +58,11 @@ def test_download(served, client, v6):
 
 @FAMILIES
 @BOTH_WAYS
-def test_large_segments(served, v6, way):
+@SOURCES
+def test_large_segments(served, v6, way, source):
     """What the device is to cut, both on its way out and on its way in."""
     done = trace(served, "iperf3", "-c", served.server.addresses[v6],
-                 "-n", "8M", *way, options=["-B", "64"])
+                 "-n", "8M", *way, options=["-B", "64", "--source", source])
     assert_good(done.path, "tcp", done.packets)
     assert_good(done.path, "tcp", 10, f"tcp.len > 20000 and "
                 f"tcp.{'src' if way else 'dst'}port == 5201")
@@ -70,6 +72,7 @@ def test_large_segments(served, v6, way):
 def test_loopback(served, v6):
     host = "::1" if v6 else "127.0.0.1"
     done = trace(served, "sh", "-c", f"""
+rm -f ready
 iperf3 -s -1 -B {host} --forceflush >ready &
 until grep -q listening ready; do sleep 0.01; done
 iperf3 -c {host} -n 8M
@@ -82,6 +85,7 @@ def test_jumbograms(served):
     """A program with rights can have segments beyond 64 KiB (BIG TCP)."""
     done = trace(served, "sh", "-c", """
 ip link set lo gso_max_size 200000 gro_max_size 200000
+rm -f ready
 iperf3 -s -1 -B ::1 --forceflush >ready &
 until grep -q listening ready; do sleep 0.01; done
 iperf3 -c ::1 -n 8M -l 1M
@@ -92,12 +96,14 @@ wait""", options=["-B", "64"])
 
 @FAMILIES
 @pytest.mark.parametrize("loopback", [False, True], ids=["eth0", "lo"])
-def test_datagrams(served, v6, loopback):
+@SOURCES
+def test_datagrams(served, v6, loopback, source):
     """Small, large and in fragments; the reassembled one is verified too."""
     here = "::1" if v6 else "127.0.0.1"
     there = served.server.addresses[v6]
     done = trace(served, *program("datagrams.py"), here if loopback else there,
-                 PORT, options=["-f", "not icmp and not icmp6"])
+                 PORT, options=["--source", source,
+                                "-f", "not icmp and not icmp6"])
     assert_good(done.path, "udp", 6)
     assert_good(done.path, "udp", 1, "udp.length == 60008")
     assert_good(done.path, "udp", 1, "udp.length == 25611")
@@ -105,9 +111,11 @@ def test_datagrams(served, v6, loopback):
         assert done.packets > 40
 
 
-def test_tags(served):
+@SOURCES
+def test_tags(served, source):
     """In frames with one VLAN tag and with two, as the program sends them."""
-    done = trace(served, *program("tagged.py"), *served.server.addresses)
+    done = trace(served, *program("tagged.py"), *served.server.addresses,
+                 options=["--source", source])
     assert done.packets == 4
     assert_good(done.path, "udp", 4, "vlan.id == 5")
     assert_good(done.path, "udp", 2, "ieee8021ad.id == 7")
@@ -115,11 +123,12 @@ def test_tags(served):
 
 @FAMILIES
 @pytest.mark.parametrize("loopback", [False, True], ids=["eth0", "lo"])
-def test_corrupt_stays_corrupt(served, v6, loopback):
+@SOURCES
+def test_corrupt_stays_corrupt(served, v6, loopback, source):
     here = "::1" if v6 else "127.0.0.1"
     there = served.server.addresses[v6]
     done = trace(served, *program("corrupt.py"), here if loopback else there,
-                 PORT)
+                 PORT, options=["--source", source])
     lines = tshark(done.path, "-T", "fields", "-e", "tcp.checksum",
                    "-e", "udp.checksum")
     assert [line.split() for line in lines] == [["0xbad1"], ["0xbad1"]]
@@ -134,6 +143,7 @@ def test_judge_sees_open_ones(served, device):
     here, there = "127.0.0.1", served.server.addresses[0]
     own = served.dir / "own.pcap"
     done = trace(served, "sh", "-c", f"""
+rm -f told {own}
 tcpdump -Z root -U -i {device} -w {own} udp 2>told &
 until grep -q listening told; do sleep 0.01; done
 {' '.join(map(str, program('datagrams.py')))} {here if device == 'lo' else there} {PORT}
