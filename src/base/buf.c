@@ -62,15 +62,6 @@ void buf_string(struct buf *buf, const char *string)
 	buf_append(buf, string, strlen(string));
 }
 
-/* Append zeros up to the next multiple of @alignment. */
-void buf_pad(struct buf *buf, size_t alignment)
-{
-	size_t rest = buf->used % alignment;
-
-	if (rest)
-		memset(buf_reserve(buf, alignment - rest), 0, alignment - rest);
-}
-
 /* Forget the contents, keep the memory. */
 void buf_clear(struct buf *buf)
 {

@@ -19,7 +19,6 @@ void buf_u16(struct buf *buf, uint16_t value);
 void buf_u32(struct buf *buf, uint32_t value);
 void buf_u64(struct buf *buf, uint64_t value);
 void buf_string(struct buf *buf, const char *string);
-void buf_pad(struct buf *buf, size_t alignment);
 void buf_clear(struct buf *buf);
 void buf_free(struct buf *buf);
 

@@ -57,6 +57,8 @@ enum option_code {
 
 #define ALIGNMENT 4
 
+static const uint8_t zeros[ALIGNMENT];
+
 /* An enhanced packet block, but for the packet and its padding. */
 struct epb_head {
 	uint32_t type;
@@ -128,7 +130,8 @@ static void option_end(struct buf *buf, size_t start)
 
 	memcpy(buf->bytes + start + OPTION_LENGTH_OFFSET, &length,
 	       sizeof(length));
-	buf_pad(buf, ALIGNMENT);
+	/* By its own size: not all that precedes it in the file is in @buf. */
+	buf_append(buf, zeros, -size % ALIGNMENT);
 }
 
 static void option(struct buf *buf, enum option_code code, const void *value,
@@ -220,7 +223,6 @@ static void pcapng_interface(struct writer *writer,
 /* A packet is written so often that its block is made in two strokes. */
 static void pcapng_packet(struct writer *writer, const struct frame *frame)
 {
-	static const uint8_t zeros[ALIGNMENT];
 	size_t padding = -frame->caplen % ALIGNMENT;
 	const struct epb_head head = {
 		.type = ENHANCED_PACKET_BLOCK,

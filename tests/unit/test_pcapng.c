@@ -216,6 +216,24 @@ static void test_statistics(void **state)
 	free(frame);
 }
 
+/* The bytes of a large frame are not in the buffer that the block goes to. */
+static void test_statistics_behind_large_frame(void **state)
+{
+	struct frame *frame = frame_new(TIME, 4097, 4097);
+	autoclose int fd = memory_file();
+	struct writer writer;
+	size_t before;
+
+	(void)state;
+	open_bare(&writer, fd, 2);
+	writer_packet(&writer, frame);
+	before = writer_size(&writer);
+	assert_int_equal(writer_statistics(&writer, 1, &counted), 0);
+	assert_int_equal(writer_size(&writer), before + 112);
+	assert_int_equal(writer_close(&writer), 0);
+	free(frame);
+}
+
 /* Where nobody knows what the interface counted, nothing is said of it. */
 static void test_statistics_without_interface(void **state)
 {
@@ -309,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_head_without_words),
 		cmocka_unit_test(test_packets),
 		cmocka_unit_test(test_statistics),
+		cmocka_unit_test(test_statistics_behind_large_frame),
 		cmocka_unit_test(test_statistics_without_interface),
 		cmocka_unit_test(test_statistics_of_one_of_many),
 		cmocka_unit_test(test_option_too_long),
