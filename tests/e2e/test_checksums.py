@@ -8,14 +8,15 @@ what is left open: in a capture that the program makes of itself.
 import pytest
 
 from captures import tshark
-from tracing import program, trace
+from tracing import over_both_sources, program, trace
+
+pytestmark = over_both_sources
 
 PORT = 7100
 GOOD, BAD = "1", "0"
 NAMES = ("tcp", "udp", "ip")
 
 FAMILIES = pytest.mark.parametrize("v6", [False, True], ids=["v4", "v6"])
-SOURCES = pytest.mark.parametrize("source", ["libpcap", "packet"])
 BOTH_WAYS = pytest.mark.parametrize("way", [[], ["-R"]], ids=["up", "down"])
 
 
@@ -58,11 +59,10 @@ def test_download(served, client, v6):
 
 @FAMILIES
 @BOTH_WAYS
-@SOURCES
-def test_large_segments(served, v6, way, source):
+def test_large_segments(served, v6, way):
     """What the device is to cut, both on its way out and on its way in."""
     done = trace(served, "iperf3", "-c", served.server.addresses[v6],
-                 "-n", "8M", *way, options=["-B", "64", "--source", source])
+                 "-n", "8M", *way, options=["-B", "64"])
     assert_good(done.path, "tcp", done.packets)
     assert_good(done.path, "tcp", 10, f"tcp.len > 20000 and "
                 f"tcp.{'src' if way else 'dst'}port == 5201")
@@ -96,14 +96,12 @@ wait""", options=["-B", "64"])
 
 @FAMILIES
 @pytest.mark.parametrize("loopback", [False, True], ids=["eth0", "lo"])
-@SOURCES
-def test_datagrams(served, v6, loopback, source):
+def test_datagrams(served, v6, loopback):
     """Small, large and in fragments; the reassembled one is verified too."""
     here = "::1" if v6 else "127.0.0.1"
     there = served.server.addresses[v6]
     done = trace(served, *program("datagrams.py"), here if loopback else there,
-                 PORT, options=["--source", source,
-                                "-f", "not icmp and not icmp6"])
+                 PORT, options=["-f", "not icmp and not icmp6"])
     assert_good(done.path, "udp", 6)
     assert_good(done.path, "udp", 1, "udp.length == 60008")
     assert_good(done.path, "udp", 1, "udp.length == 25611")
@@ -111,11 +109,9 @@ def test_datagrams(served, v6, loopback, source):
         assert done.packets > 40
 
 
-@SOURCES
-def test_tags(served, source):
+def test_tags(served):
     """In frames with one VLAN tag and with two, as the program sends them."""
-    done = trace(served, *program("tagged.py"), *served.server.addresses,
-                 options=["--source", source])
+    done = trace(served, *program("tagged.py"), *served.server.addresses)
     assert done.packets == 4
     assert_good(done.path, "udp", 4, "vlan.id == 5")
     assert_good(done.path, "udp", 2, "ieee8021ad.id == 7")
@@ -123,12 +119,11 @@ def test_tags(served, source):
 
 @FAMILIES
 @pytest.mark.parametrize("loopback", [False, True], ids=["eth0", "lo"])
-@SOURCES
-def test_corrupt_stays_corrupt(served, v6, loopback, source):
+def test_corrupt_stays_corrupt(served, v6, loopback):
     here = "::1" if v6 else "127.0.0.1"
     there = served.server.addresses[v6]
     done = trace(served, *program("corrupt.py"), here if loopback else there,
-                 PORT, options=["--source", source])
+                 PORT)
     lines = tshark(done.path, "-T", "fields", "-e", "tcp.checksum",
                    "-e", "udp.checksum")
     assert [line.split() for line in lines] == [["0xbad1"], ["0xbad1"]]

@@ -22,8 +22,8 @@ find src -name '*.[ch]' ! -path src/nsntrace.c | sort |
 	find tests/unit -name 'test_live_*.c' | sort
 } | sed 's/\.c$//' |
 	compare tests/unit/test_ || status=1
-find tests/unit -name '*.h' | sort |
-	compare 'tests/unit/[^ ]*\.h' || status=1
+find tests/fuzz tests/unit -name '*.h' | sort |
+	compare 'tests/[^ ]*\.h' || status=1
 find tests/fuzz -name 'fuzz_*.c' | sort | sed 's/\.c$//' |
 	compare tests/fuzz/fuzz_ || status=1
 exit $status
