@@ -97,7 +97,8 @@ static void report_losses(const struct plan *plan, const struct tally *tally)
 		warn("%" PRIu64 " packets dropped: the queue was full, as the "
 		     "trace could not be written as fast as they came",
 		     tally->dropped_queue);
-		hint("-s keeps less of a packet; a faster disk helps too");
+		hint("--queue-size makes the queue larger, -s keeps less of a "
+		     "packet, --lossless pauses the program instead");
 	}
 	if (tally->truncated)
 		note("%" PRIu64 " packets truncated to %u bytes.",
