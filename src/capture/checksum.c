@@ -55,6 +55,20 @@ static unsigned number(const uint8_t *bytes)
 	return (unsigned)bytes[0] << 8 | bytes[1];
 }
 
+/* sum_bytes() for what is as short and known as the size of an address. */
+static inline uint64_t sum_address(const uint8_t *address, size_t size)
+{
+	uint64_t sum = 0;
+	uint32_t word;
+
+	for (size_t i = 0; i < size; i += sizeof(word)) {
+		memcpy(&word, address + i, sizeof(word));
+		sum += word;
+	}
+
+	return sum;
+}
+
 static bool skip(struct packet *packet, size_t size)
 {
 	if (size > packet->size)
@@ -87,7 +101,7 @@ static void follow_source_route(struct packet *packet, size_t header)
 		size = option[1];
 		if ((*option == OPTION_LSRR || *option == OPTION_SSRR) &&
 		    size >= 7 && option[2] < size)
-			packet->destination = sum_bytes(option + size - 4, 4);
+			packet->destination = sum_address(option + size - 4, 4);
 		i += size;
 	}
 }
@@ -110,8 +124,8 @@ static bool enter_ipv4(struct packet *packet)
 
 	packet->size = total;
 	packet->protocol = ip[9];
-	packet->source = sum_bytes(ip + 12, 4);
-	packet->destination = sum_bytes(ip + 16, 4);
+	packet->source = sum_address(ip + 12, 4);
+	packet->destination = sum_address(ip + 16, 4);
 	follow_source_route(packet, header);
 
 	return skip(packet, header);
@@ -131,8 +145,8 @@ static bool enter_ipv6(struct packet *packet)
 
 	packet->size = 40 + payload;
 	packet->protocol = ip[6];
-	packet->source = sum_bytes(ip + 8, 16);
-	packet->destination = sum_bytes(ip + 24, 16);
+	packet->source = sum_address(ip + 8, 16);
+	packet->destination = sum_address(ip + 24, 16);
 
 	return skip(packet, 40);
 }
@@ -161,7 +175,7 @@ static bool enter_routing(struct packet *packet)
 		return false;
 	if (routing[2] != ROUTING_SEGMENTS)
 		final = packet->bytes - 16;
-	packet->destination = sum_bytes(final, 16);
+	packet->destination = sum_address(final, 16);
 
 	return true;
 }
@@ -182,16 +196,9 @@ static bool enter_fragment(struct packet *packet)
  */
 static void complete(const struct packet *packet, size_t size, uint8_t *field)
 {
-	const uint8_t rest[] = {
-		0,
-		packet->protocol,
-		(uint8_t)(size >> 24),
-		(uint8_t)(size >> 16),
-		(uint8_t)(size >> 8),
-		(uint8_t)size,
-	};
-	uint16_t open = sum_fold(packet->source + packet->destination +
-				 sum_bytes(rest, sizeof(rest)));
+	uint16_t open =
+		sum_fold(packet->source + packet->destination +
+			 htobe16(packet->protocol) + htobe32((uint32_t)size));
 	uint16_t sum;
 
 	if (memcmp(field, &open, sizeof(open)) != 0)

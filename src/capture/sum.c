@@ -22,19 +22,20 @@ uint64_t sum_bytes(const void *bytes, size_t size)
 	const uint8_t *next = bytes;
 	vector low = { 0 };
 	vector high = { 0 };
-	vector words = { 0 };
+	vector rest = { 0 };
 
 	/* Written so that it is five instructions, without carries. */
-	for (; size >= sizeof(words); size -= sizeof(words)) {
+	for (; size >= sizeof(vector); size -= sizeof(vector)) {
+		vector words;
+
 		memcpy(&words, next, sizeof(words));
 		low += words & UINT32_MAX;
 		high += words >> 32;
 		next += sizeof(words);
 	}
-	words = (vector){ 0 };
-	memcpy(&words, next, size);
-	low += words & UINT32_MAX;
-	high += words >> 32;
+	memcpy(&rest, next, size);
+	low += rest & UINT32_MAX;
+	high += rest >> 32;
 	low += high;
 
 	return low[0] + low[1];
