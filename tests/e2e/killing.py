@@ -144,7 +144,10 @@ class Run:
         """Valid, no shorter than it was, and of each sender without a gap."""
         assert self.size() >= least_size > 2000
         numbers = {}
-        for port, data in fields(self.file, f"udp.dstport == {PORT}",
+        # An ICMP error quotes the datagram that it is about.
+        for port, data in fields(self.file,
+                                 f"udp.dstport == {PORT} and not icmp"
+                                 " and not icmpv6",
                                  "udp.srcport", "data.data"):
             numbers.setdefault(port, []).append(
                 int(bytes.fromhex(data).decode().split()[1]))
