@@ -392,7 +392,10 @@ static bool serve(struct tracer *tracer)
 /* Autostop: the trace is complete long before the program is. */
 static void stop_early(struct tracer *tracer)
 {
+	/* Meanwhile nobody reads the channel that tells of its death. */
+	proc_die_with_parent(tracer->keeper);
 	drain(tracer);
+	prctl(PR_SET_PDEATHSIG, 0);
 	if (!tracer->tally.error)
 		note("Capture stopped after %" PRIu64 " packets; the program "
 		     "runs on.",

@@ -9,8 +9,10 @@
 #include "capture/brake.h"
 
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 
 /*
@@ -34,6 +36,7 @@ void brake_init(struct brake *brake, const struct freezer *freezer,
 		.freezer = *freezer,
 		.high = limit / 2,
 		.low = limit / 4,
+		.wake_fd = -1,
 	};
 	pthread_mutex_init(&brake->lock, NULL);
 }
@@ -78,15 +81,53 @@ static void set(struct brake *brake, bool on)
 }
 
 /*
- * Do what is wanted by now, not what this caller came for: whoever acts last
- * has seen the last crossing, and so no freeze overtakes a later thaw.
+ * Do what is wanted by now, not what was wanted when somebody told: whoever
+ * acts last has seen the last crossing, and so no freeze overtakes a later
+ * thaw.
  */
-void brake_act(struct brake *brake)
+static void act(struct brake *brake)
 {
 	pthread_mutex_lock(&brake->lock);
 	if (!brake->given_up)
 		set(brake, brake->wanted);
 	pthread_mutex_unlock(&brake->lock);
+}
+
+static void *act_when_told(void *argument)
+{
+	struct brake *brake = argument;
+	eventfd_t told;
+
+	while (!brake->ended && eventfd_read(brake->wake_fd, &told) == 0)
+		act(brake);
+
+	return NULL;
+}
+
+/*
+ * Act in a thread of its own from now on. The kernel freezes under a lock that
+ * others, who move processes between cgroups, hold for 10 ms and longer: the
+ * reader cannot wait for it, as the ring holds no more than that. Without a
+ * thread, should there be none, whoever tells acts.
+ */
+void brake_start(struct brake *brake)
+{
+	brake->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (brake->wake_fd < 0)
+		return;
+	if (pthread_create(&brake->thread, NULL, act_when_told, brake) == 0)
+		pthread_setname_np(brake->thread, "brake");
+	else
+		fd_close(&brake->wake_fd);
+}
+
+/* A mark was crossed. Does not wait for what comes of it. */
+void brake_tell(struct brake *brake)
+{
+	if (brake->wake_fd < 0)
+		act(brake);
+	else
+		eventfd_write(brake->wake_fd, 1);
 }
 
 /* Let the program go on, and never hold it again. */
@@ -96,4 +137,17 @@ void brake_give_up(struct brake *brake)
 	brake->given_up = true;
 	set(brake, false);
 	pthread_mutex_unlock(&brake->lock);
+}
+
+/* Give up, and end the thread. */
+void brake_stop(struct brake *brake)
+{
+	brake_give_up(brake);
+	if (brake->wake_fd < 0)
+		return;
+
+	brake->ended = true;
+	eventfd_write(brake->wake_fd, 1);
+	pthread_join(brake->thread, NULL);
+	fd_close(&brake->wake_fd);
 }

@@ -16,6 +16,9 @@ struct brake {
 	size_t high; /* bytes in the queue: freeze */
 	size_t low;  /* thaw */
 	atomic_bool wanted;
+	pthread_t thread;
+	int wake_fd; /* of the thread; -1: there is none */
+	atomic_bool ended;
 	pthread_mutex_t lock; /* for all that follows */
 	bool on;
 	bool given_up;
@@ -27,7 +30,9 @@ struct brake {
 void brake_init(struct brake *brake, const struct freezer *freezer,
 		size_t limit);
 bool brake_weigh(struct brake *brake, size_t taken);
-void brake_act(struct brake *brake);
+void brake_start(struct brake *brake);
+void brake_tell(struct brake *brake);
 void brake_give_up(struct brake *brake);
+void brake_stop(struct brake *brake);
 
 #endif

@@ -173,8 +173,7 @@ static int tick(struct capture *capture, uint64_t now)
 	return wait;
 }
 
-/* All frames that were handed on so far are in the file, and their room free.
- */
+/* All that was handed on so far is in the file, and its room free. */
 static void flush(struct capture *capture)
 {
 	if (sink_flush(&capture->sink) < 0 && !capture->told) {
@@ -205,6 +204,11 @@ static struct batch *wait_for_batch(struct capture *capture, bool *ended)
 	uint64_t now = clock_monotonic_ns();
 	int wait = merge_tick(capture->merge, now);
 
+	/* The reader waits for room that is taken by what the merge holds. */
+	if (wait >= 0 && queue_is_full(capture->queue)) {
+		merge_flush(capture->merge);
+		wait = -1;
+	}
 	flush(capture);
 	if (wait < 0 && capture->next_shrink)
 		wait = SHRINK_MS;
@@ -232,12 +236,13 @@ static void *write_frames(void *argument)
 
 		if (!batch && !ended)
 			batch = wait_for_batch(capture, &ended);
+		now = clock_monotonic_ns();
+		/* A file that stalls does not make late what waited for it. */
+		tick(capture, batch ? batch->arrived : now);
 		if (batch)
 			merge_push(capture->merge, batch);
 		if (merge_passed(capture->merge) >= RECYCLE_BYTES)
 			flush(capture);
-		now = clock_monotonic_ns();
-		tick(capture, now);
 		shrink(capture, now);
 		tell_written(capture);
 	}
@@ -291,12 +296,16 @@ int capture_start(struct capture *capture, int fd)
 	if (ret < 0)
 		goto out;
 	ret = start_thread(&capture->reader, "reader", read_frames, capture);
+	if (!ret && settings->freezer.kind)
+		brake_start(&capture->brake);
 	lower_priority();
 	if (ret < 0)
 		goto out;
 	ret = start_thread(&capture->writer, "writer", write_frames, capture);
-	if (ret < 0)
+	if (ret < 0) {
 		stop_reader(capture);
+		brake_stop(&capture->brake);
+	}
 out:
 	if (ret < 0)
 		sink_close(&capture->sink, NULL);
@@ -388,7 +397,7 @@ int capture_stop(struct capture *capture, struct capture_result *result)
 
 	stop_reader(capture);
 	pthread_join(capture->writer, NULL);
-	brake_give_up(&capture->brake);
+	brake_stop(&capture->brake);
 
 	*result = (struct capture_result){ 0 };
 	add_statistics(capture, result, blocks);

@@ -124,8 +124,7 @@ static void count(struct handle *handle)
 /* Everything that the kernel has counted so far has been seen. */
 static bool is_drained(const struct handle *handle)
 {
-	return handle->gone ||
-	       handle->seen + handle->dropped >= handle->received;
+	return handle->seen + handle->dropped >= handle->received;
 }
 
 static void explain(struct handle *handle, const char *reason)
@@ -326,7 +325,7 @@ static bool dispatch(struct handle *handle, struct queue *queue)
 {
 	int ret;
 
-	if (handle->gone)
+	if (handle->gone && is_drained(handle))
 		return false;
 
 	handle->queue = queue;
@@ -334,7 +333,7 @@ static bool dispatch(struct handle *handle, struct queue *queue)
 	ret = pcap_dispatch(handle->pcap, ROUND_FRAMES, take, (u_char *)handle);
 	if (ret == PCAP_ERROR_BREAK)
 		return true;
-	handle->gone = ret < 0;
+	handle->gone |= ret < 0;
 
 	return ret > 0;
 }

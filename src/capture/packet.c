@@ -435,15 +435,15 @@ static int packet_stop(struct source *source, struct queue *queue)
 {
 	struct packet *packet = (struct packet *)source;
 	struct pollfd ring = { .fd = packet->fd, .events = POLLIN };
-	int ret = attach_nothing(packet);
 
+	attach_nothing(packet);
 	count(packet);
 	do
 		read_round(packet, queue);
 	while (!is_drained(packet) && poll(&ring, 1, STALL_MS) > 0);
 	lane_push(&packet->lane, queue, UINT64_MAX);
 
-	return ret;
+	return 0;
 }
 
 /*

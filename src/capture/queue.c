@@ -61,11 +61,16 @@ struct queue {
 struct queue *queue_new(size_t limit)
 {
 	struct queue *queue = xcalloc(1, sizeof(*queue));
+	pthread_mutexattr_t inherit;
 	pthread_condattr_t attributes;
 
 	queue->limit = limit;
 	queue->last = &queue->first;
-	pthread_mutex_init(&queue->lock, NULL);
+	/* The reader runs before others, and so must who keeps it waiting. */
+	pthread_mutexattr_init(&inherit);
+	pthread_mutexattr_setprotocol(&inherit, PTHREAD_PRIO_INHERIT);
+	pthread_mutex_init(&queue->lock, &inherit);
+	pthread_mutexattr_destroy(&inherit);
 	pthread_cond_init(&queue->freed, NULL);
 
 	/* The wall clock may step, and a time-out must not step with it. */
@@ -118,10 +123,14 @@ static struct chunk *map_chunk(size_t size, bool huge)
 	return chunk;
 }
 
-static void free_chunk(struct chunk *chunk)
+static void free_chunks(struct chunk *chunk)
 {
-	chunk->queue->memory -= chunk->size;
-	munmap(chunk, chunk->size);
+	while (chunk) {
+		struct chunk *next = chunk->next;
+
+		munmap(chunk, chunk->size);
+		chunk = next;
+	}
 }
 
 /* Whoever was the last to use a chunk leaves it for the next. */
@@ -132,7 +141,9 @@ static void leave_chunk(struct chunk *chunk)
 	if (--chunk->users)
 		return;
 	if (chunk->size > CHUNK_BYTES) {
-		free_chunk(chunk);
+		queue->memory -= chunk->size;
+		chunk->next = NULL;
+		free_chunks(chunk);
 		return;
 	}
 	chunk->next = queue->spare;
@@ -140,15 +151,22 @@ static void leave_chunk(struct chunk *chunk)
 	queue->spares++;
 }
 
-static void free_spares(struct queue *queue, unsigned count)
+/* Take @count spare chunks out of the queue. Returns a list of them. */
+static struct chunk *take_spares(struct queue *queue, unsigned count)
 {
+	struct chunk *taken = NULL;
+
 	while (count--) {
 		struct chunk *chunk = queue->spare;
 
 		queue->spare = chunk->next;
 		queue->spares--;
-		free_chunk(chunk);
+		queue->memory -= chunk->size;
+		chunk->next = taken;
+		taken = chunk;
 	}
+
+	return taken;
 }
 
 /* Free the queue with what is in it. All popped batches must be free. */
@@ -163,7 +181,7 @@ void queue_free(struct queue *queue)
 		queue->first = batch->next;
 		leave_chunk(batch->chunk);
 	}
-	free_spares(queue, queue->spares);
+	free_chunks(take_spares(queue, queue->spares));
 	pthread_cond_destroy(&queue->filled);
 	pthread_cond_destroy(&queue->freed);
 	pthread_mutex_destroy(&queue->lock);
@@ -188,6 +206,18 @@ size_t queue_round(const struct queue *queue)
 static bool is_full(const struct queue *queue)
 {
 	return queue->taken && queue->taken + queue_round(queue) > queue->limit;
+}
+
+/* Whether queue_wait_for_room() would wait. */
+bool queue_is_full(struct queue *queue)
+{
+	bool full;
+
+	pthread_mutex_lock(&queue->lock);
+	full = is_full(queue);
+	pthread_mutex_unlock(&queue->lock);
+
+	return full;
 }
 
 /* Wait until a round has room. Returns whether it was not there at once. */
@@ -271,13 +301,15 @@ void queue_end(struct queue *queue)
  */
 bool queue_shrink(struct queue *queue)
 {
+	struct chunk *unused;
 	bool more;
 
 	pthread_mutex_lock(&queue->lock);
-	free_spares(queue, queue->spares_least);
+	unused = take_spares(queue, queue->spares_least);
 	queue->spares_least = queue->spares;
 	more = queue->spares;
 	pthread_mutex_unlock(&queue->lock);
+	free_chunks(unused);
 
 	return more;
 }
@@ -307,7 +339,7 @@ void batch_free(struct batch *batch)
 	pthread_cond_signal(&queue->freed);
 	pthread_mutex_unlock(&queue->lock);
 	if (crossed)
-		brake_act(queue->brake);
+		brake_tell(queue->brake);
 }
 
 /* A chunk for a lane to fill, with room for a batch of @size bytes. */
@@ -387,7 +419,7 @@ static void push_batch(struct lane *lane, struct queue *queue)
 	pthread_cond_signal(&queue->filled);
 	pthread_mutex_unlock(&queue->lock);
 	if (crossed)
-		brake_act(queue->brake);
+		brake_tell(queue->brake);
 }
 
 /*

@@ -38,6 +38,7 @@ struct queue *queue_new(size_t limit);
 void queue_set_brake(struct queue *queue, struct brake *brake);
 void queue_free(struct queue *queue);
 bool queue_wait_for_room(struct queue *queue);
+bool queue_is_full(struct queue *queue);
 size_t queue_round(const struct queue *queue);
 struct batch *queue_pop(struct queue *queue, int timeout_ms, bool *ended);
 void queue_end(struct queue *queue);

@@ -101,7 +101,7 @@ static void sink_frame(struct stage *stage, struct frame *frame)
 	if (writer_packet(&sink->writer, frame) < 0)
 		return;
 	if (!sink->file_packets++)
-		sink->file_start = sink->now = clock_monotonic_ns();
+		sink->file_start = sink->now;
 	sink->packets++;
 	measure(sink);
 }

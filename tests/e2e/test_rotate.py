@@ -5,10 +5,13 @@ Each datagram carries its number: whether one is lost or doubled is seen in the
 files, whatever the counters say.
 """
 
+import array
+import fcntl
 import os
 import re
 import signal
 import subprocess
+import termios
 
 import pytest
 
@@ -57,6 +60,13 @@ def end(run, status=0):
     told = run.stderr.read()
     assert run.wait(20) == status, told
     return told
+
+
+def waiting_in(pipe):
+    """Bytes that can be read."""
+    size = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, size)
+    return size[0]
 
 
 def finished(told):
@@ -381,3 +391,20 @@ def test_refused(lab, options, line):
     assert done.stderr == f"nsntrace: {line}\n"
     assert [path.name for path in lab.dir.iterdir()] == ["fifo"]
     assert not list(lab.path("/dev").glob("null_*"))
+
+
+def test_keeper_dies_while_the_end_is_stuck(lab, sink):
+    """Autostop waits for a reader who does not read; nobody waits for that."""
+    fifo = lab.dir / "fifo"
+    os.mkfifo(fifo)
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    run = sender(lab, "-a", "packets:200", "-o", fifo, size=1400)
+    send(run, 300)
+    roles = wait_roles(run.pid)
+    # More than a pipe holds is to be written: tracer is in the midst of it.
+    wait_for(lambda: waiting_in(reading) > 60000)
+    os.kill(roles["keeper"], signal.SIGKILL)
+    wait_for(lambda: not os.path.exists(f"/proc/{roles['tracer']}"), 5)
+    assert "the keeper process has died" in end(run, 125)
+    os.close(reading)
+    lab.nsntrace("true", check=True)  # puts the host back
