@@ -5,6 +5,7 @@ The queue is small in most tests, so that little traffic fills it. Whether the
 program is frozen is read from its cgroup's own switch.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -39,7 +40,7 @@ for i in range(int(sys.argv[2])):
     to.sendto(bytes(1400), (sys.argv[1], 4243))
 """
 LOCAL_FLOOD = [PYTHON, "-c", FLOOD, "127.0.0.1", COUNT]
-ENDLESS = [PYTHON, "-c", FLOOD, "127.0.0.1", 10**12]
+ENDLESS = [PYTHON, "-c", FLOOD, "127.0.0.1", str(10**12)]
 LOCAL_TCP = """
 import os, socket, sys
 listener = socket.create_server(("127.0.0.1", 0))
@@ -94,6 +95,11 @@ class Switch:
         self.file = Path(self.directory) / (
             "freezer.state" if name else "cgroup.freeze")
 
+    def thaw(self):
+        with contextlib.suppress(FileNotFoundError):
+            self.file.write_text("0" if self.file.suffix == ".freeze"
+                                 else "THAWED")
+
     def is_on(self):
         return self.file.read_text().strip() not in ("0", "THAWED")
 
@@ -107,6 +113,9 @@ def _mounts(controllers):
             yield left.split()[4]
 
 
+frozen = []  # the switch of every run that was
+
+
 def start(lab, *argv, options=(), queue=1):
     """A run whose trace goes into a pipe that nobody reads yet."""
     return lab.popen_nsntrace("-v", "--lossless", "--queue-size", queue, "-o",
@@ -117,6 +126,7 @@ def wait_frozen(front):
     """Until a run's program is frozen: its roles, and the switch."""
     roles = wait_roles(front, ROLES)
     switch = wait_for(lambda: Switch(roles["program"]))
+    frozen.append(switch)
     wait_for(switch.is_on, 20, "frozen program")
     return roles, switch
 
@@ -161,6 +171,9 @@ def host(request):
         yield made
         made.close()
     finally:
+        # What a failed test has left frozen by v1 could not be ended.
+        for switch in frozen:
+            switch.thaw()
         lab.close()
 
 
@@ -331,6 +344,8 @@ def start_crowd(host):
     front = start(host.lab, "sh", "-c", f"{' '.join(beacon)} >/dev/null 2>&1 & " + 'exec "$@"',
                   "sh", *ENDLESS, options=["-u", "alice"])
     roles, switch = wait_frozen(front.pid)
+    # keeper has adopted the daemon, which is not to be taken for the program.
+    roles["program"] = alive(host.lab, *ENDLESS)[0].pid
     beacons = wait_for(lambda: alive(host.lab, *beacon))
     for one in beacons:
         assert Switch(one.pid).file == switch.file
