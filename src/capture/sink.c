@@ -78,7 +78,8 @@ static void measure(struct sink *sink)
 		.duration = sink->now - sink->start,
 	};
 
-	if (rotate_reached(&sink->settings.rotate, &file))
+	/* The head alone may be larger than the limit: of a long filter. */
+	if (sink->file_packets && rotate_reached(&sink->settings.rotate, &file))
 		sink->full = true;
 	all.files = sink->full ? sink->result.files : 0;
 	sink->stopped = rotate_reached(&sink->settings.autostop, &all);

@@ -188,6 +188,25 @@ static void test_bytes(void **state)
 	assert_in_range(file_size(files[0]), 1000, 1000 + packet - 1);
 }
 
+/* A head that is larger than the limit: each file has a packet all the same. */
+static void test_head_beyond_limit(void **state)
+{
+	const struct rotate_limits byte = { .bytes = 1 };
+	const struct rotate_limits two = { .files = 2 };
+	struct sink sink;
+
+	(void)state;
+	open_sink(&sink, &writer_pcapng, byte, two);
+	sink_tick(&sink, sink.start);
+	assert_false(sink.stopped);
+	send_frames(&sink, 3);
+	sink_close(&sink, NULL);
+	assert_packets(0, 0, 1);
+	assert_packets(1, 1, 1);
+	assert_int_equal(sink.result.written, 2);
+	assert_int_equal(sink.result.left_out, 1);
+}
+
 /* By the time that is told, not by one that is looked at. */
 static void test_duration(void **state)
 {
@@ -343,15 +362,11 @@ static void test_full_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_packets),
-		TEST(test_no_empty_file),
-		TEST(test_bytes),
-		TEST(test_duration),
-		TEST(test_combined),
-		TEST(test_autostop),
-		TEST(test_autostop_by_time),
-		TEST(test_no_next_file),
-		TEST(test_full_disk),
+		TEST(test_packets),	 TEST(test_no_empty_file),
+		TEST(test_bytes),	 TEST(test_head_beyond_limit),
+		TEST(test_duration),	 TEST(test_combined),
+		TEST(test_autostop),	 TEST(test_autostop_by_time),
+		TEST(test_no_next_file), TEST(test_full_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
