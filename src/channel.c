@@ -7,7 +7,9 @@
 #include "channel.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -41,11 +43,26 @@ static void put_descriptors(struct msghdr *header, union control *control,
 }
 
 /*
+ * Whether what was sent and not yet read takes more than half of the room that
+ * there is for it. The kernel counts both alike, with its own overhead (Linux:
+ * unix_outq_len() and sock_alloc_send_pskb()).
+ */
+static bool is_crowded(int fd)
+{
+	socklen_t size = sizeof(int);
+	int taken, room;
+
+	return ioctl(fd, SIOCOUTQ, &taken) == 0 &&
+	       getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &size) == 0 &&
+	       taken > room / 2;
+}
+
+/*
  * Send a message with @size bytes of @body and copies of @fds, which stay the
- * caller's. Lines are dropped rather than waited for: nobody may hang because
- * a terminal is stopped. Any other that cannot be sent closes the channel, and
- * both sides see its end. Returns 0 or -errno; silent, as the end is seen where
- * messages are read.
+ * caller's. Lines are dropped rather than waited for, and while there is still
+ * room for what is no line: nobody may hang because a terminal is stopped. Any
+ * other that cannot be sent closes the channel, and both sides see its end.
+ * Returns 0 or -errno; silent, as the end is seen where messages are read.
  */
 int channel_send(int fd, enum message_type type, const void *body, size_t size,
 		 const int *fds, size_t fd_count)
@@ -58,10 +75,12 @@ int channel_send(int fd, enum message_type type, const void *body, size_t size,
 	int flags = MSG_NOSIGNAL;
 	union control control;
 
-	if (fd_count)
-		put_descriptors(&header, &control, fds, fd_count);
+	if (type == MESSAGE_LINE && is_crowded(fd))
+		return -EAGAIN;
 	if (type == MESSAGE_LINE)
 		flags |= MSG_DONTWAIT;
+	if (fd_count)
+		put_descriptors(&header, &control, fds, fd_count);
 	while (sendmsg(fd, &header, flags) < 0) {
 		int ret = -errno;
 
