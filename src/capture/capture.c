@@ -166,6 +166,8 @@ static int tick(struct capture *capture, uint64_t now)
 	int wait = sink_tick(&capture->sink, now);
 
 	if (capture->sink.stopped && !capture->enough) {
+		/* What comes from now on is not wanted. */
+		brake_give_up(&capture->brake);
 		ring(capture->enough_fd);
 		capture->enough = true;
 	}

@@ -154,6 +154,41 @@ static void test_small_queue(void **state)
 	copy_through(&settings);
 }
 
+/* The program is held while the queue is full, but not any more by autostop. */
+static void test_autostop_lets_go(void **state)
+{
+	struct capture_settings settings = settings_for(&writer_pcap);
+	struct capture_result result;
+	struct capture *capture;
+	struct pollfd enough;
+	char told[65536];
+	int ends[2];
+	ssize_t size;
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	settings.queue_bytes = 32 * 1024;
+	settings.autostop.packets = 100;
+	settings.freezer = (struct freezer){ FREEZER_CGROUP2, ends[1] };
+	assert_int_equal(capture_open(&settings, &capture), 0);
+	enough = (struct pollfd){ capture_enough_fd(capture), POLLIN, 0 };
+	assert_int_equal(
+		capture_start(capture,
+			      open(output, O_WRONLY | O_TRUNC | O_CLOEXEC)),
+		0);
+	assert_int_equal(poll(&enough, 1, 5000), 1);
+	size = read(ends[0], told, sizeof(told));
+	assert_true(size < 0 || told[size - 1] == '0');
+	assert_int_equal(capture_stop(capture, &result), 0);
+	capture_free(capture);
+	assert_true(read(ends[0], told, sizeof(told)) < 0);
+	close(ends[0]);
+	close(ends[1]);
+
+	assert_int_equal(result.written, 100);
+	assert_int_equal(result.left_out, FRAMES - 100);
+}
+
 static void test_write_error(void **state)
 {
 	struct capture_settings settings = settings_for(&writer_pcap);
@@ -236,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_file_to_file),
 		cmocka_unit_test(test_small_queue),
+		cmocka_unit_test(test_autostop_lets_go),
 		cmocka_unit_test(test_write_error),
 		cmocka_unit_test(test_no_room_for_the_head),
 		cmocka_unit_test(test_broken_input),
