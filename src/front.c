@@ -113,6 +113,16 @@ static bool stops_in_its_place(const struct front *front,
 	       freezer_is_set(&front->freezer);
 }
 
+/* At the program's end: what is in that row now is no longer ours. */
+static void close_live(struct front *front)
+{
+	bool shown = front->live.rows;
+
+	live_close(&front->live);
+	if (shown)
+		tell_live(front, 0);
+}
+
 /*
  * What the terminal sends reaches the program by itself, as it is in the same
  * process group. Before the program runs a signal ends the run, and after it
@@ -223,7 +233,7 @@ static void hear_keeper(struct front *front)
 		hear_signals(front);
 		front->ended = true;
 		if (!front->plan->options->wait)
-			live_close(&front->live);
+			close_live(front);
 		break;
 	case MESSAGE_PROGRESS:
 		front->asked = false;

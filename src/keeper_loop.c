@@ -81,7 +81,7 @@ static void hear_front(struct keeper *keeper, const struct message *message)
 		break;
 	case MESSAGE_LIVE:
 		/* Whoever has the terminal now drew without the bottom row. */
-		if (!message->body.live.rows)
+		if (!message->body.live.rows && !keeper->ended)
 			live_repaint();
 		keeper->live_rows = message->body.live.rows;
 		if (keeper->stopped)

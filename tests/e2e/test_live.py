@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from lab import INTERNET
-from runs import alive, wait_roles
+from runs import alive, status, wait_roles
 from screen import LIVE, Screen
 from waiting import wait_for
 
@@ -289,6 +289,23 @@ def test_killed_process_of_ours(lab, victim):
     leave(shown)
     if victim == "keeper":
         lab.nsntrace("-q", "true")  # puts the host back
+
+
+def test_killed_after_the_end(lab):
+    """The line is taken away once: its row is somebody else's by then."""
+    shown = job(lab, '"$NSNTRACE" sh -c "$WAITS"')
+    ours = wait_roles(shown.pty.foreground())
+    os.kill(ours["tracer"], signal.SIGSTOP)
+    go(lab)
+    shown.wait_for(lambda: is_like_before(shown))
+    wait_for(lambda: status(ours["front"])["State"].startswith("S"))
+    at = len(shown.bytes)
+    os.kill(ours["front"], signal.SIGKILL)
+    os.kill(ours["tracer"], signal.SIGCONT)
+    shown.wait_for(
+        lambda: not os.path.exists(f"/proc/{ours['keeper']}/exe"))
+    assert b"\x1b[r" not in shown.bytes[at:]
+    leave(shown)
 
 
 def test_stopped_front(lab):
