@@ -124,6 +124,23 @@ static void close_live(struct front *front)
 }
 
 /*
+ * Stop as the terminal's key does. SIGSTOP would stop us in any case; this one
+ * the kernel discards where it is ignored, and in an orphaned process group, as
+ * nobody would be there to continue us.
+ */
+static void stop(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTSTP);
+	raise(SIGTSTP);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	/* Here we stop, and go on. */
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/*
  * What the terminal sends reaches the program by itself, as it is in the same
  * process group. Before the program runs a signal ends the run, and after it
  * the waiting, unless the user's shell has us ignore it (nohup).
@@ -150,7 +167,7 @@ static void hear_signal(struct front *front,
 			     sizeof(sent), NULL, 0);
 	} else if (stops_in_its_place(front, info)) {
 		hide_live(front);
-		raise(SIGSTOP);
+		stop();
 	}
 }
 
