@@ -439,6 +439,21 @@ static void print_limits(const char *what, const struct rotate_limits *limits,
 	fprintf(stream, "\n");
 }
 
+static void print_cgroups(const struct plan *plan, FILE *stream)
+{
+	const struct facts *facts = plan->facts;
+	bool lossless = plan->options->lossless;
+
+	if (facts->cgroup)
+		fprintf(stream, "cgroup: a child of %s\n", facts->cgroup);
+	if (lossless && !facts->freezes)
+		fprintf(stream, "cgroup: a child of %s\n", facts->freezer);
+	if (lossless)
+		fprintf(stream,
+			"pause: the program, while half of the queue is "
+			"taken and until it is a quarter\n");
+}
+
 /* Say on @stream what a run would do, one choice a line. */
 void plan_print(const struct plan *plan, FILE *stream)
 {
@@ -451,10 +466,7 @@ void plan_print(const struct plan *plan, FILE *stream)
 		plan->engine == ENGINE_NAT ? "nat" : "none");
 	if (plan->engine == ENGINE_NAT)
 		print_nat(plan, stream);
-	if (facts->cgroup)
-		fprintf(stream, "cgroup: a child of %s\n", facts->cgroup);
-	else if (plan->options->lossless)
-		fprintf(stream, "cgroup: a child of %s\n", facts->freezer);
+	print_cgroups(plan, stream);
 	fprintf(stream, "record: below /run/nsntrace, during the run\n");
 	print_names(plan, stream);
 	fprintf(stream,

@@ -243,8 +243,8 @@ static void probe_cgroups(struct facts *facts)
 {
 	facts->cgroup = cgroup_own_path(NULL);
 	facts->freezer = cgroup_own_path("freezer");
-	facts->freezable =
-		is_usable(facts->cgroup) || is_usable(facts->freezer);
+	facts->freezes = is_usable(facts->cgroup);
+	facts->freezable = facts->freezes || is_usable(facts->freezer);
 }
 
 static int probe_names(struct facts *facts)

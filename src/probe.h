@@ -50,7 +50,8 @@ struct facts {
 
 	char *cgroup;	/* directory of our own cgroup (v2), or NULL */
 	char *freezer;	/* the same in the hierarchy of v1's freezer */
-	bool freezable; /* a child of one of them can be made */
+	bool freezes;	/* a child of @cgroup can be made */
+	bool freezable; /* or one of @freezer */
 	struct copied_sysctl copied[COPIED_SYSCTLS_MAX];
 	size_t copied_count;
 

@@ -229,7 +229,8 @@ def test_options_end_at_the_program(lab, arguments, output):
 @pytest.mark.parametrize("options", [
     [], ["-d", "eth0"], ["-d", "lo"], ["-u", "nobody", "-f", "udp"],
     ["--dns", "192.0.2.1", "-o", "/tmp/x-%p.pcapng"], ["-o", "-", "-q"],
-    ["--use-public-dns", "--sync", "--wait"]], ids=" ".join)
+    ["--use-public-dns", "--sync", "--wait"], ["--lossless"],
+    ["-b", "packets:5", "-b", "files:3", "-a", "duration:2"]], ids=" ".join)
 def test_dry_run_changes_nothing(lab, untouched, options):
     """--dry-run prints the plan; rules, links, sysctls, files stay the same."""
     done = lab.nsntrace(*options, "--dry-run", "sh", "-c", "touch ran")
@@ -239,6 +240,10 @@ def test_dry_run_changes_nothing(lab, untouched, options):
     assert "sh" in done.stdout
     if options[:2] == ["-u", "nobody"]:
         assert "65534" in done.stdout and "udp" in done.stdout
+    assert ("pause: " in done.stdout) == ("--lossless" in options)
+    if "-b" in options:
+        assert "next file: 5 packets 3 files kept\n" in done.stdout
+        assert "autostop: 2 seconds\n" in done.stdout
     if "lo" not in options:
         assert "eth0" in done.stdout and "masquerade" in done.stdout
 

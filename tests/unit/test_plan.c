@@ -301,6 +301,37 @@ static void test_lossless(void **state)
 	assert_int_equal(plan_make(&options, &facts, &plan), 0);
 }
 
+static const char *printed(void)
+{
+	static char text[4096];
+	FILE *stream = fmemopen(text, sizeof(text), "w");
+
+	plan_print(&plan, stream);
+	fclose(stream);
+
+	return text;
+}
+
+/* Of the cgroups that there are, those that are made are listed. */
+static void test_printed_cgroups(void **state)
+{
+	char cgroup[] = "/v2", freezer[] = "/v1";
+
+	(void)state;
+	facts.cgroup = cgroup;
+	facts.freezer = freezer;
+	facts.freezable = true;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_non_null(strstr(printed(), "cgroup: a child of /v2\n"));
+	assert_null(strstr(printed(), "/v1"));
+	options.lossless = true;
+	assert_non_null(strstr(printed(), "cgroup: a child of /v2\n"
+					  "cgroup: a child of /v1\n"
+					  "pause: "));
+	facts.freezes = true;
+	assert_null(strstr(printed(), "/v1"));
+}
+
 static void test_outfile(void **state)
 {
 	char program[] = "/usr/bin/wget";
@@ -363,6 +394,8 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_queue, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lossless, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_printed_cgroups, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_outfile, set_up,
 						tear_down),
