@@ -91,7 +91,6 @@ struct tally {
 	uint64_t lost;
 	uint64_t left_out; /* came after autostop */
 	uint64_t bytes;
-	unsigned files;
 	uint64_t paused; /* how often the program was */
 	uint64_t paused_ns;
 	int error;	/* -errno of the write that failed, or 0 */

@@ -270,7 +270,6 @@ static void drain(struct tracer *tracer)
 	tally->lost = result.lost;
 	tally->left_out = result.left_out;
 	tally->bytes = result.bytes;
-	tally->files = result.files;
 	tally->paused = result.paused;
 	tally->paused_ns = result.paused_ns;
 	tally->error = result.error;

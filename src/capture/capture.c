@@ -409,7 +409,6 @@ int capture_stop(struct capture *capture, struct capture_result *result)
 	result->lost = to->lost;
 	result->left_out = to->left_out;
 	result->bytes = to->bytes;
-	result->files = to->files;
 	result->queue_peak = queue_peak(capture->queue);
 	result->paused = capture->brake.times;
 	result->paused_ns = capture->brake.total;

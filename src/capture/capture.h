@@ -47,12 +47,11 @@ struct capture_result {
 	uint64_t lost;		/* kept out by a write error */
 	uint64_t left_out;	/* came after autostop */
 	uint64_t bytes;		/* size of the file, or of all */
-	unsigned files;
-	size_t queue_peak;  /* the most memory that the queue took */
-	uint64_t paused;    /* how often the program was */
-	uint64_t paused_ns; /* for how long in all */
-	int error;	    /* -errno of the write that failed */
-	int read_error;	    /* -errno of an interface that went away */
+	size_t queue_peak;	/* the most memory that the queue took */
+	uint64_t paused;	/* how often the program was */
+	uint64_t paused_ns;	/* for how long in all */
+	int error;		/* -errno of the write that failed */
+	int read_error;		/* -errno of an interface that went away */
 	unsigned interface_count;
 	struct capture_statistics interfaces[INTERFACES_MAX];
 };
