@@ -225,6 +225,13 @@ static bool is_cut_short(struct tracer *tracer, int timeout_ms)
 	return poll(&channel, 1, timeout_ms) != 0;
 }
 
+static bool keeper_has_died(const struct tracer *tracer)
+{
+	struct pollfd channel = { .fd = tracer->channel };
+
+	return poll(&channel, 1, 0) > 0 && (channel.revents & POLLHUP);
+}
+
 /*
  * Let the program's connections say their last words. Returns whether some
  * could not.
@@ -275,18 +282,6 @@ static void drain(struct tracer *tracer)
 	tally->error = result.error;
 	tally->read_error = result.read_error;
 	debug("the queue took %zu MiB at most", result.queue_peak / MIB);
-}
-
-static void finish(struct tracer *tracer, uint32_t linger_ms)
-{
-	/* From here on nobody reads the channel that tells of its death. */
-	proc_die_with_parent(tracer->keeper);
-	tracer->tally.unfinished = linger(tracer, linger_ms);
-	debug("the program's connections have ended");
-	drain(tracer);
-	debug("drained the capture");
-	channel_send(tracer->channel, MESSAGE_DONE, &tracer->tally,
-		     sizeof(tracer->tally), NULL, 0);
 }
 
 static int take_file(struct tracer *tracer, const struct message *message)
@@ -346,6 +341,22 @@ static void bury_keeper(struct tracer *tracer)
 	drain(tracer);
 	/* Not 1, which is for what has been told. */
 	_exit(2);
+}
+
+static void finish(struct tracer *tracer, uint32_t linger_ms)
+{
+	tracer->tally.unfinished = linger(tracer, linger_ms);
+	debug("the program's connections have ended");
+	if (keeper_has_died(tracer))
+		bury_keeper(tracer);
+	/* Who is left must not stay frozen if we end before all is written. */
+	capture_go_on(tracer->capture);
+	/* From here on nobody reads the channel that tells of its death. */
+	proc_die_with_parent(tracer->keeper);
+	drain(tracer);
+	debug("drained the capture");
+	channel_send(tracer->channel, MESSAGE_DONE, &tracer->tally,
+		     sizeof(tracer->tally), NULL, 0);
 }
 
 static void tell_progress(struct tracer *tracer)

@@ -60,6 +60,22 @@ to = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 to.sendto(b"?", (sys.argv[1], int(sys.argv[2])))
 os.execv(sys.argv[3], sys.argv[3:])
 """
+# Leaves a child with a connection that never ends, which becomes another.
+LINGERING = """
+import os, signal, socket, sys
+if os.fork():
+    signal.pause()
+listener = socket.create_server(("127.0.0.1", 0))
+to = socket.create_connection(listener.getsockname())
+to.setblocking(False)
+try:
+    while True:
+        to.send(bytes(1000))
+except BlockingIOError:
+    os.set_inheritable(listener.fileno(), True)
+    os.set_inheritable(to.fileno(), True)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Sink(threading.Thread):
@@ -387,6 +403,22 @@ def test_killed(host, victims):
     front.communicate()
     host.restored(victims)
     assert not switch.file.exists()
+
+
+def test_killed_while_lingering(lab):
+    """After the program's end too: nobody of its descendants stays frozen."""
+    front = start(lab, PYTHON, "-c", LINGERING, *ENDLESS,
+                  options=["--linger", 1000])
+    roles, _ = wait_frozen(front.pid)
+    left = alive(lab, *map(str, ENDLESS))[0]
+    os.kill(roles["program"], signal.SIGKILL)
+    runs_on(roles["tracer"])  # it looks at the connection
+    front.send_signal(signal.SIGSTOP)
+    wait_for(lambda: status(front.pid)["State"].startswith("T"))
+    os.kill(roles["keeper"], signal.SIGKILL)
+    front.kill()
+    wait_for(lambda: not Path(f"/proc/{left.pid}/exe").exists(), 5, "its end")
+    front.communicate()
 
 
 def test_reader_gone(host):
