@@ -157,6 +157,16 @@ static void ring(int fd)
 	eventfd_write(fd, 1);
 }
 
+/* Autostop: what comes from now on is not wanted, and nobody waits for it. */
+static void look_for_enough(struct capture *capture)
+{
+	if (!capture->sink.stopped || capture->enough)
+		return;
+	brake_give_up(&capture->brake);
+	ring(capture->enough_fd);
+	capture->enough = true;
+}
+
 /*
  * Let the sink see the time, and the caller that it wants no more. Returns the
  * milliseconds until it wants to see it again, or -1.
@@ -165,12 +175,7 @@ static int tick(struct capture *capture, uint64_t now)
 {
 	int wait = sink_tick(&capture->sink, now);
 
-	if (capture->sink.stopped && !capture->enough) {
-		/* What comes from now on is not wanted. */
-		brake_give_up(&capture->brake);
-		ring(capture->enough_fd);
-		capture->enough = true;
-	}
+	look_for_enough(capture);
 
 	return wait;
 }
@@ -178,6 +183,8 @@ static int tick(struct capture *capture, uint64_t now)
 /* All that was handed on so far is in the file, and its room free. */
 static void flush(struct capture *capture)
 {
+	/* Not after it, as a reader may take his time. */
+	look_for_enough(capture);
 	if (sink_flush(&capture->sink) < 0 && !capture->told) {
 		ring(capture->error_fd);
 		capture->told = true;
