@@ -124,9 +124,9 @@ static void close_live(struct front *front)
 }
 
 /*
- * Stop as the terminal's key does. SIGSTOP would stop us in any case; this one
- * the kernel discards where it is ignored, and in an orphaned process group, as
- * nobody would be there to continue us.
+ * Stop as the terminal's key does. Unlike SIGSTOP the kernel discards it where
+ * the program would not stop either: if we are to ignore it, and if nobody is
+ * there to continue us (an orphaned process group).
  */
 static void stop(void)
 {

@@ -332,6 +332,21 @@ def test_stopped_with_its_reader(host):
     pty.wait()
 
 
+def test_ignored_stop_key(lab):
+    """Who is to ignore Ctrl-Z does so in a pause too."""
+    os.mkfifo(lab.dir / "fifo")
+    pty = lab.pty(["sh", "-c", "trap '' TSTP; exec \"$@\"", "sh",
+                   lab.nsntrace_path, "-q", "--lossless", "--queue-size", 1,
+                   "-o", "fifo", *ENDLESS])
+    with open(lab.dir / "fifo", "rb") as fifo:
+        wait_frozen(pty.pid)
+        pty.send("\x1a")
+        pty.send("\x03")
+        sink = Sink(fifo, lab.dir / "trace.pcap", 1e12)
+        assert pty.wait(20) == -signal.SIGINT
+        sink.join()
+
+
 def test_nested(lab):
     """A program that freezes a child of its own keeps it frozen."""
     script = """
