@@ -16,6 +16,8 @@ from waiting import wait_for
 
 SINK = 4000
 STALL = 5
+# What comes fits in the ring, however late the reader is on a busy machine.
+ALL = ["-B", 64]
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def queue_peak(err):
 def test_stalled_pipe(lab, sink):
     """Who does not read for 5 s and then does has lost nothing."""
     reading, writing = os.pipe()
-    run = sender(lab, "-v", "-o", "-", stdout=writing)
+    run = sender(lab, "-v", *ALL, "-o", "-", stdout=writing)
     os.close(writing)
     read_until(run.stderr, "ready")
     start = time.monotonic()
@@ -90,7 +92,7 @@ def test_stalled_pipe(lab, sink):
 def test_slow_pipe(lab, sink):
     """A sink of 20 MB/s only makes the run take as long as it needs."""
     reading, writing = os.pipe()
-    run = sender(lab, "-v", "-F", "pcapng", "-o", "-", stdout=writing)
+    run = sender(lab, "-v", *ALL, "-F", "pcapng", "-o", "-", stdout=writing)
     os.close(writing)
     copy = threading.Thread(target=read_all,
                             args=(reading, lab.dir / "copy", 20e6))

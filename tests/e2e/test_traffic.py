@@ -82,7 +82,9 @@ CLIENTS = {"wget": ["wget", "-q", "-O"], "curl": ["curl", "-s", "-o"]}
 def test_download(busy, tmp_path, client, v6):
     """The whole conversation of wget and curl, as the server had it."""
     done = busy.trace(*CLIENTS[client], "got", busy.http.url("large", v6))
-    tshark(done.path, "-q", "--export-objects", f"http,{tmp_path}")
+    # Two processors may swap segments on their way.
+    tshark(done.path, "-q", "--export-objects", f"http,{tmp_path}",
+           "-o", "tcp.reassemble_out_of_order:TRUE")
     assert [one.name for one in tmp_path.iterdir()] == ["large"]
     body = (tmp_path / "large").read_bytes()
     assert hashlib.sha256(body).hexdigest() == busy.http.files["large"]
@@ -248,9 +250,9 @@ def test_iperf3(busy):
     busy.lab.iperf3()
     done = busy.trace("iperf3", "-J", "-c", busy.server, "-n", "20M",
                       options=["-B", "64"])  # however late the reader comes
-    # It gives up on what is still on its way at the end.
+    # It gives up on what is still on its way at the end, two sockets' buffers.
     received = json.loads(done.stdout)["end"]["sum_received"]["bytes"]
-    assert received > 10 << 20
+    assert received > 4 << 20
     # The second connection has the data; some of it was sent again perhaps.
     seen = fields(done.path, "tcp.dstport == 5201 and tcp.stream == 1 and"
                   " tcp.len > 0", "tcp.seq", "tcp.len")
