@@ -17,11 +17,11 @@
 #include "base/fd.h"
 
 /*
- * Large writes: so much is gathered before one is made on its own account, in
- * the buffer, which should stay in the processor's cache, and in frames.
+ * Large writes: so much is gathered before one is made, both in the buffer and
+ * in frames. More saves no time, as what was copied into the queue should still
+ * be in the processor's cache.
  */
 #define GATHER_BYTES (256UL * 1024)
-#define REFER_BYTES  (1024UL * 1024)
 
 /* Bytes of a frame that are cheaper copied than listed. */
 #define COPY_BYTES 1024
@@ -244,7 +244,7 @@ void writer_frame_bytes(struct writer *writer, const struct frame *frame)
 static bool is_full(const struct writer *writer)
 {
 	return writer->buf.used >= GATHER_BYTES ||
-	       writer->referred >= REFER_BYTES ||
+	       writer->referred >= GATHER_BYTES ||
 	       writer->piece_count + 3 > WRITER_PIECES_MAX;
 }
 
