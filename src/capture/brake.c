@@ -42,14 +42,17 @@ void brake_init(struct brake *brake, const struct freezer *freezer,
 }
 
 /*
- * Hear of the bytes in the queue, under its lock. Returns whether a mark was
- * crossed: then brake_act() has to follow, which takes too long for that lock.
+ * Hear of the bytes in the queue, under its lock, and whether a ring is @late:
+ * it may overflow before the queue is half full, as the queue's memory has to
+ * be had first, and on a virtual machine from its host. Returns whether a mark
+ * was crossed: then brake_act() has to follow, which takes too long for that
+ * lock.
  */
-bool brake_weigh(struct brake *brake, size_t taken)
+bool brake_weigh(struct brake *brake, size_t taken, bool late)
 {
 	bool wanted = brake->wanted;
 
-	if (wanted ? taken > brake->low : taken < brake->high)
+	if (wanted ? late || taken > brake->low : !late && taken < brake->high)
 		return false;
 	brake->wanted = !wanted;
 

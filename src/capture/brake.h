@@ -29,7 +29,7 @@ struct brake {
 
 void brake_init(struct brake *brake, const struct freezer *freezer,
 		size_t limit);
-bool brake_weigh(struct brake *brake, size_t taken);
+bool brake_weigh(struct brake *brake, size_t taken, bool late);
 void brake_start(struct brake *brake);
 void brake_tell(struct brake *brake);
 void brake_give_up(struct brake *brake);

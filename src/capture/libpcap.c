@@ -23,7 +23,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "capture/live.h"
+#include "capture/ring.h"
 
 /* Linux 4.20; its own header cannot be included beside that of glibc. */
 #ifndef PACKET_IGNORE_OUTGOING
@@ -41,18 +41,12 @@ struct handle {
 	struct capture_interface *interface;
 	struct lane lane;
 	struct queue *queue; /* of the round under way */
-	size_t ring_bytes;
 	pcap_t *pcap;
 	char reason[PCAP_ERRBUF_SIZE]; /* it could not be opened */
 	struct pcap_stat counted;      /* 32 bits, as libpcap last told */
-	uint64_t received;
-	uint64_t dropped;
-	uint64_t dropped_queue;
+	struct ring ring;
 	struct capture_statistics stale; /* counted before the start */
-	uint64_t seen;
-	uint64_t newest; /* stamp of the last frame */
-	size_t round;	 /* bytes that it may still take in this round */
-	bool held_up;	 /* by a full queue, and has not caught up since */
+	size_t round; /* bytes that it may still take in this round */
 	bool gone;
 };
 
@@ -101,30 +95,17 @@ static int attach_filter(const struct handle *handle)
 		      settings->filter.count);
 }
 
-/*
- * Read the kernel's counts. libpcap adds them up in 32 bits. What is dropped
- * from when the queue is full until the ring is empty again is the queue's.
- */
+/* Read the kernel's counts. libpcap adds them up in 32 bits. */
 static void count(struct handle *handle)
 {
 	struct pcap_stat now;
-	uint32_t dropped;
 
 	if (pcap_stats(handle->pcap, &now) < 0)
 		return;
 
-	dropped = now.ps_drop - handle->counted.ps_drop;
-	handle->received += now.ps_recv - handle->counted.ps_recv;
-	handle->dropped += dropped;
-	if (handle->held_up)
-		handle->dropped_queue += dropped;
+	ring_count(&handle->ring, now.ps_recv - handle->counted.ps_recv,
+		   now.ps_drop - handle->counted.ps_drop);
 	handle->counted = now;
-}
-
-/* Everything that the kernel has counted so far has been seen. */
-static bool is_drained(const struct handle *handle)
-{
-	return handle->seen + handle->dropped >= handle->received;
 }
 
 static void explain(struct handle *handle, const char *reason)
@@ -157,8 +138,8 @@ static int begin_empty(struct handle *handle)
 		return -errno;
 
 	count(handle);
-	handle->stale.received = handle->received;
-	handle->stale.dropped = handle->dropped;
+	handle->stale.received = handle->ring.received;
+	handle->stale.dropped = handle->ring.dropped;
 
 	return attach_filter(handle);
 }
@@ -175,8 +156,8 @@ static void *open_handle(void *argument)
 
 	/* Without immediate mode, which would make the ring one of frames. */
 	pcap_set_snaplen(handle->pcap, (int)handle->settings->snaplen);
-	pcap_set_timeout(handle->pcap, BLOCK_TIMEOUT_MS);
-	pcap_set_buffer_size(handle->pcap, (int)handle->ring_bytes);
+	pcap_set_timeout(handle->pcap, RING_BLOCK_TIMEOUT_MS);
+	pcap_set_buffer_size(handle->pcap, (int)handle->ring.size);
 	pcap_set_tstamp_precision(handle->pcap, PCAP_TSTAMP_PRECISION_NANO);
 	ret = pcap_activate(handle->pcap);
 	if (ret < 0) {
@@ -263,7 +244,7 @@ static int live_open(const struct source_settings *settings,
 		handle->settings = settings;
 		handle->interface = &live->source.interfaces[i];
 		handle->lane.number = i;
-		handle->ring_bytes = ring_share(settings, i);
+		handle->ring.size = ring_share(settings, i);
 	}
 
 	ret = open_handles(live);
@@ -298,13 +279,15 @@ static void take(u_char *user, const struct pcap_pkthdr *header,
 	struct frame *frame;
 
 	/* tv_usec holds nanoseconds, as was asked for. */
-	handle->newest = (uint64_t)header->ts.tv_sec * 1000000000 +
-			 (uint64_t)header->ts.tv_usec;
-	if (handle->seen++ < handle->stale.received - handle->stale.dropped)
+	ring_see(&handle->ring,
+		 (uint64_t)header->ts.tv_sec * 1000000000 +
+			 (uint64_t)header->ts.tv_usec,
+		 header->caplen);
+	if (handle->ring.seen <= handle->stale.received - handle->stale.dropped)
 		return;
 
 	frame = lane_frame(&handle->lane, handle->queue, header->caplen);
-	frame->time = handle->newest;
+	frame->time = handle->ring.newest;
 	frame->len = header->len;
 	frame->interface = (uint16_t)handle->lane.number;
 	frame->direction =
@@ -325,7 +308,7 @@ static bool dispatch(struct handle *handle, struct queue *queue)
 {
 	int ret;
 
-	if (handle->gone && is_drained(handle))
+	if (handle->gone && ring_is_drained(&handle->ring))
 		return false;
 
 	handle->queue = queue;
@@ -338,22 +321,15 @@ static bool dispatch(struct handle *handle, struct queue *queue)
 	return ret > 0;
 }
 
-/*
- * Up to where (ns since the epoch) nothing more can come from a handle: up to
- * now, if the kernel's count has been reached; else what is in the ring was
- * stamped after the newest frame @seen in this round, or nothing is known.
- */
-static uint64_t settled(struct handle *handle, bool seen)
+/* Tell the queue what is known of a handle after a round. */
+static void tell(struct handle *handle, struct queue *queue, bool seen)
 {
 	uint64_t now = clock_realtime_ns();
 
 	count(handle);
-	if (is_drained(handle)) {
-		handle->held_up = false;
-		return now - SLACK;
-	}
-
-	return seen ? handle->newest - SLACK : handle->lane.settled;
+	handle->lane.late = handle->ring.late;
+	lane_push(&handle->lane, queue,
+		  ring_settled(&handle->ring, now, handle->lane.settled, seen));
 }
 
 /*
@@ -366,7 +342,7 @@ static void wait_for_room(struct live *live, struct queue *queue)
 		return;
 
 	for (unsigned i = 0; i < live->source.lanes; i++)
-		live->handles[i].held_up = true;
+		live->handles[i].ring.held_up = true;
 }
 
 /*
@@ -383,8 +359,8 @@ static void read_round(struct live *live, struct queue *queue)
 		struct handle *handle = &live->handles[i];
 
 		seen[i] = dispatch(handle, queue);
-		if (seen[i] && handle->newest > newest)
-			newest = handle->newest;
+		if (seen[i] && handle->ring.newest > newest)
+			newest = handle->ring.newest;
 	}
 	if (newest)
 		live->newest = newest;
@@ -395,7 +371,7 @@ static void read_round(struct live *live, struct queue *queue)
 	for (unsigned i = 0; i < live->source.lanes; i++) {
 		struct handle *handle = &live->handles[i];
 
-		lane_push(&handle->lane, queue, settled(handle, seen[i]));
+		tell(handle, queue, seen[i]);
 		live->unsettled |= handle->lane.settled < live->newest;
 	}
 	/* If the clock was set back this may take hours, and is the merge's. */
@@ -416,7 +392,7 @@ static int live_batch(struct source *source, struct queue *queue, int wake_fd)
 	}
 	fds[lanes] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
 
-	if (poll(fds, lanes + 1, live->unsettled ? SETTLE_MS : -1) < 0)
+	if (poll(fds, lanes + 1, live->unsettled ? RING_SETTLE_MS : -1) < 0)
 		return errno == EINTR ? 1 : -errno;
 	if (fds[lanes].revents)
 		return 0;
@@ -437,13 +413,13 @@ static bool wait_for_rest(const struct live *live)
 	for (unsigned i = 0; i < live->source.lanes; i++) {
 		const struct handle *handle = &live->handles[i];
 
-		if (is_drained(handle))
+		if (ring_is_drained(&handle->ring))
 			continue;
 		fds[waiting].fd = pcap_fileno(handle->pcap);
 		fds[waiting++].events = POLLIN;
 	}
 
-	return waiting && poll(fds, waiting, STALL_MS) > 0;
+	return waiting && poll(fds, waiting, RING_STALL_MS) > 0;
 }
 
 /*
@@ -483,9 +459,9 @@ static void live_statistics(const struct source *source, unsigned interface,
 	const struct handle *handle = &live->handles[interface];
 
 	*statistics = (struct capture_statistics){
-		.received = handle->received - handle->stale.received,
-		.dropped = handle->dropped - handle->stale.dropped,
-		.dropped_queue = handle->dropped_queue,
+		.received = handle->ring.received - handle->stale.received,
+		.dropped = handle->ring.dropped - handle->stale.dropped,
+		.dropped_queue = handle->ring.dropped_queue,
 	};
 }
 

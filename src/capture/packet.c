@@ -33,8 +33,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "capture/live.h"
 #include "capture/prologue.h"
+#include "capture/ring.h"
 
 /*
  * A frame is cut to what a block has room for. This holds the largest snaplen
@@ -60,16 +60,11 @@ struct packet {
 	struct lane lane;
 	uint32_t snaplen;
 	int fd;
-	uint8_t *ring;
+	struct ring ring;
+	uint8_t *memory; /* of the ring */
 	unsigned blocks;
-	unsigned next;	   /* block to be read */
-	uint64_t received; /* by the kernel's count, drops included */
-	uint64_t dropped;
-	uint64_t dropped_queue; /* of those, while the queue was full */
-	uint64_t seen;
-	uint64_t newest; /* stamp of the last frame */
+	unsigned next; /* block to be read */
 	bool unsettled;
-	bool held_up; /* by a full queue, and has not caught up since */
 };
 
 static int attach(const struct packet *packet, struct sock_filter *program,
@@ -150,9 +145,9 @@ static int make_ring(struct packet *packet, size_t bytes)
 	struct tpacket_req3 request = {
 		.tp_block_size = BLOCK_BYTES,
 		.tp_frame_size = FRAME_BYTES,
-		.tp_retire_blk_tov = BLOCK_TIMEOUT_MS,
+		.tp_retire_blk_tov = RING_BLOCK_TIMEOUT_MS,
 	};
-	void *ring;
+	void *memory;
 
 	packet->blocks = blocks < BLOCKS_MIN ? BLOCKS_MIN : (unsigned)blocks;
 	request.tp_block_nr = packet->blocks;
@@ -167,11 +162,12 @@ static int make_ring(struct packet *packet, size_t bytes)
 			    "cannot make a ring of %zu bytes for packets",
 			    (size_t)packet->blocks * BLOCK_BYTES);
 
-	ring = mmap(NULL, (size_t)packet->blocks * BLOCK_BYTES,
-		    PROT_READ | PROT_WRITE, MAP_SHARED, packet->fd, 0);
-	if (ring == MAP_FAILED)
+	memory = mmap(NULL, (size_t)packet->blocks * BLOCK_BYTES,
+		      PROT_READ | PROT_WRITE, MAP_SHARED, packet->fd, 0);
+	if (memory == MAP_FAILED)
 		return fail(errno, "cannot map the ring for packets");
-	packet->ring = ring;
+	packet->memory = memory;
+	packet->ring.size = (size_t)packet->blocks * BLOCK_BYTES;
 
 	return 0;
 }
@@ -210,8 +206,8 @@ static void packet_close(struct source *source)
 {
 	struct packet *packet = (struct packet *)source;
 
-	if (packet->ring)
-		munmap(packet->ring, (size_t)packet->blocks * BLOCK_BYTES);
+	if (packet->memory)
+		munmap(packet->memory, (size_t)packet->blocks * BLOCK_BYTES);
 	fd_close(&packet->fd);
 	free(packet);
 }
@@ -239,29 +235,15 @@ static int packet_open(const struct source_settings *settings,
 	return 0;
 }
 
-/*
- * Read the kernel's counts, which start anew each time. What is dropped from
- * when the queue is full until the ring is empty again is the queue's.
- */
+/* Read the kernel's counts, which start anew each time. */
 static void count(struct packet *packet)
 {
 	struct tpacket_stats_v3 now;
 	socklen_t size = sizeof(now);
 
-	if (getsockopt(packet->fd, SOL_PACKET, PACKET_STATISTICS, &now, &size) <
-	    0)
-		return;
-
-	packet->received += now.tp_packets;
-	packet->dropped += now.tp_drops;
-	if (packet->held_up)
-		packet->dropped_queue += now.tp_drops;
-}
-
-/* Everything that the kernel has counted so far has been seen. */
-static bool is_drained(const struct packet *packet)
-{
-	return packet->seen + packet->dropped >= packet->received;
+	if (getsockopt(packet->fd, SOL_PACKET, PACKET_STATISTICS, &now,
+		       &size) == 0)
+		ring_count(&packet->ring, now.tp_packets, now.tp_drops);
 }
 
 /* The interface that a frame passed: the filter lets no others through. */
@@ -331,14 +313,14 @@ static void take(struct packet *packet, struct queue *queue,
 	uint32_t caplen = header->tp_snaplen + tag;
 	struct frame *frame;
 
-	packet->newest = header->tp_sec * 1000000000ULL + header->tp_nsec;
-	packet->seen++;
+	ring_see(&packet->ring,
+		 header->tp_sec * 1000000000ULL + header->tp_nsec, caplen);
 	packet->statistics[interface].received++;
 
 	if (caplen > packet->snaplen)
 		caplen = packet->snaplen;
 	frame = lane_frame(&packet->lane, queue, caplen);
-	frame->time = packet->newest;
+	frame->time = packet->ring.newest;
 	frame->len = header->tp_len + tag;
 	frame->interface = (uint16_t)interface;
 	frame->direction =
@@ -352,7 +334,7 @@ static void take(struct packet *packet, struct queue *queue,
 /* Read the next block if it is ours, and hand it back. */
 static bool take_block(struct packet *packet, struct queue *queue)
 {
-	uint8_t *bytes = packet->ring + (size_t)packet->next * BLOCK_BYTES;
+	uint8_t *bytes = packet->memory + (size_t)packet->next * BLOCK_BYTES;
 	struct tpacket_hdr_v1 *block =
 		&((struct tpacket_block_desc *)bytes)->hdr.bh1;
 
@@ -374,39 +356,27 @@ static bool take_block(struct packet *packet, struct queue *queue)
 	return true;
 }
 
-/*
- * Up to where (ns since the epoch) nothing more can come: up to now, if the
- * kernel's count has been reached; else what is in the ring was stamped after
- * the newest frame @seen in this round, or nothing is known.
- */
-static uint64_t settled(struct packet *packet, bool seen)
-{
-	uint64_t now = clock_realtime_ns();
-
-	count(packet);
-	if (is_drained(packet)) {
-		packet->held_up = false;
-		return now - SLACK;
-	}
-
-	return seen ? packet->newest - SLACK : packet->lane.settled;
-}
-
 /* Take what there is, as much as a round has room for; tell what is settled. */
 static void read_round(struct packet *packet, struct queue *queue)
 {
 	size_t room = queue_round(queue), taken = 0;
+	uint64_t now;
 
-	packet->held_up |= queue_wait_for_room(queue);
+	packet->ring.held_up |= queue_wait_for_room(queue);
 	while (taken < room && take_block(packet, queue))
 		taken += BLOCK_BYTES;
 	if (!taken && !packet->unsettled)
 		return;
 
-	lane_push(&packet->lane, queue, settled(packet, taken));
+	now = clock_realtime_ns();
+	count(packet);
+	packet->lane.late = packet->ring.late;
+	lane_push(
+		&packet->lane, queue,
+		ring_settled(&packet->ring, now, packet->lane.settled, taken));
 	/* If the clock was set back this may take hours, and is the merge's. */
-	packet->unsettled = packet->lane.settled < packet->newest &&
-			    packet->newest <= clock_realtime_ns();
+	packet->unsettled = packet->lane.settled < packet->ring.newest &&
+			    packet->ring.newest <= clock_realtime_ns();
 }
 
 static int packet_batch(struct source *source, struct queue *queue, int wake_fd)
@@ -417,7 +387,7 @@ static int packet_batch(struct source *source, struct queue *queue, int wake_fd)
 		{ .fd = wake_fd, .events = POLLIN },
 	};
 
-	if (poll(fds, 2, packet->unsettled ? SETTLE_MS : -1) < 0)
+	if (poll(fds, 2, packet->unsettled ? RING_SETTLE_MS : -1) < 0)
 		return errno == EINTR ? 1 : -errno;
 	if (fds[1].revents)
 		return 0;
@@ -440,7 +410,8 @@ static int packet_stop(struct source *source, struct queue *queue)
 	count(packet);
 	do
 		read_round(packet, queue);
-	while (!is_drained(packet) && poll(&ring, 1, STALL_MS) > 0);
+	while (!ring_is_drained(&packet->ring) &&
+	       poll(&ring, 1, RING_STALL_MS) > 0);
 	lane_push(&packet->lane, queue, UINT64_MAX);
 
 	return 0;
@@ -457,9 +428,9 @@ static void packet_statistics(const struct source *source, unsigned interface,
 
 	*statistics = packet->statistics[interface];
 	if (interface == 0) {
-		statistics->received += packet->dropped;
-		statistics->dropped = packet->dropped;
-		statistics->dropped_queue = packet->dropped_queue;
+		statistics->received += packet->ring.dropped;
+		statistics->dropped = packet->ring.dropped;
+		statistics->dropped_queue = packet->ring.dropped_queue;
 	}
 }
 

@@ -51,6 +51,7 @@ struct queue {
 	size_t memory; /* in chunks, spare ones too */
 	size_t peak;   /* the most that this was */
 	bool ended;
+	bool late[LANES_MAX];
 	struct brake *brake; /* borrowed; or NULL */
 	struct chunk *spare; /* the last one used comes first: it is in cache */
 	unsigned spares;
@@ -94,7 +95,12 @@ void queue_set_brake(struct queue *queue, struct brake *brake)
 /* Under the lock. Returns whether the brake has to act, without the lock. */
 static bool weigh(const struct queue *queue)
 {
-	return queue->brake && brake_weigh(queue->brake, queue->taken);
+	bool late = false;
+
+	for (unsigned i = 0; i < LANES_MAX; i++)
+		late |= queue->late[i];
+
+	return queue->brake && brake_weigh(queue->brake, queue->taken, late);
 }
 
 /*
@@ -413,6 +419,7 @@ static void push_batch(struct lane *lane, struct queue *queue)
 
 	pthread_mutex_lock(&queue->lock);
 	queue->taken += sizeof(*batch) + batch->used;
+	queue->late[lane->number] = lane->late;
 	crossed = weigh(queue);
 	*queue->last = batch;
 	queue->last = &batch->next;
@@ -455,6 +462,8 @@ struct frame *lane_frame(struct lane *lane, struct queue *queue,
 void lane_push(struct lane *lane, struct queue *queue, uint64_t settled)
 {
 	lane->settled = settled;
+	if (settled == UINT64_MAX)
+		lane->late = false;
 	if (!lane->batch)
 		begin_batch(lane, queue, 0);
 	push_batch(lane, queue);

@@ -51,6 +51,7 @@ void batch_free(struct batch *batch);
 struct lane {
 	unsigned number;
 	uint64_t settled;    /* as last told */
+	bool late;	     /* more comes in than is taken; told with a push */
 	struct chunk *chunk; /* what it fills */
 	struct batch *batch; /* in @chunk, not yet pushed */
 };

@@ -112,6 +112,29 @@ static void test_marks(void **state)
 	assert_true(world->brake.total > 0);
 }
 
+/* A ring that is late is as bad as a queue that is half full. */
+static void test_late(void **state)
+{
+	struct world *world = *state;
+	struct batch *batch;
+
+	world->lane.late = true;
+	batch_free(fill(world, KIB));
+	assert_string_equal(told(world), "1");
+	batch = fill(world, 240 * KIB);
+	world->lane.late = false;
+	batch_free(fill(world, 160 * KIB));
+	assert_string_equal(told(world), "0");
+	batch_free(batch);
+
+	/* At the end nobody is late. */
+	world->lane.late = true;
+	batch_free(fill(world, KIB));
+	assert_string_equal(told(world), "1");
+	lane_push(&world->lane, world->queue, UINT64_MAX);
+	assert_string_equal(told(world), "0");
+}
+
 /* Who gives up lets go at once, and never steps on it again. */
 static void test_give_up(void **state)
 {
@@ -221,6 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_marks, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_late, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_give_up, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_failure, set_up,
