@@ -153,8 +153,7 @@ void keeper_kill_all(struct keeper *keeper)
 	if (keeper->cgroup.kill >= 0)
 		cgroup_kill(keeper->cgroup.kill);
 	proc_signal(keeper->program.pidfd, SIGKILL);
-	/* Only then, as it need not do anything more; v1 holds even the dead.
-	 */
+	/* Only then, as it has nothing more to do; v1 holds even the dead. */
 	freezer_set(&keeper->freezer, false);
 	if (keeper->cgroup.kill >= 0)
 		cgroup_wait_empty(&keeper->cgroup, KILL_WAIT_MS);

@@ -37,7 +37,7 @@
 #define ROUND_FRAMES 4096
 
 struct handle {
-	const struct source_settings *settings;
+	const struct source_settings *settings; /* until it is open */
 	struct capture_interface *interface;
 	struct lane lane;
 	struct queue *queue; /* of the round under way */
@@ -248,6 +248,8 @@ static int live_open(const struct source_settings *settings,
 	}
 
 	ret = open_handles(live);
+	for (unsigned i = 0; i < settings->interface_count; i++)
+		live->handles[i].settings = NULL;
 	if (ret < 0) {
 		live_close(&live->source);
 		return ret;

@@ -64,8 +64,8 @@ struct writer {
 	uint64_t truncated; /* of those, cut by the snaplen */
 	uint64_t lost;	    /* packets that a write error kept out */
 	uint64_t bytes;	    /* bytes of the file */
-	uint64_t delivered[INTERFACES_MAX]; /* packets in the file, or gathered
-					     */
+	/* Packets of each interface, in the file or gathered. */
+	uint64_t delivered[INTERFACES_MAX];
 
 	/* Whole records, not yet written. */
 	struct buf buf;	 /* of their bytes, all but those in frames */
