@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Ways out that are no plain interface: a VPN, a bridge, a network beside."""
+
+import pytest
+
+from lab import INTERNET
+from tracing import program, settled, trace
+
+MARK = 51820
+PORT = 5555
+FAR = ("10.99.0.1", "2001:db8:99::1")
+NEAR = ("10.99.0.2", "2001:db8:99::2")
+
+# What wg-quick does for AllowedIPs = 0.0.0.0/0, ::/0.
+WG_QUICK = f"""
+ip -4 route add 0.0.0.0/0 dev tun0 table {MARK}
+ip -4 rule add not fwmark {MARK} table {MARK}
+ip -4 rule add table main suppress_prefixlength 0
+ip -6 route add ::/0 dev tun0 table {MARK}
+ip -6 rule add not fwmark {MARK} table {MARK}
+ip -6 rule add table main suppress_prefixlength 0
+sysctl -qw net.ipv4.conf.all.src_valid_mark=1
+nft -f - <<'EOF'
+add table ip wg-quick-tun0
+add chain ip wg-quick-tun0 preraw {{ type filter hook prerouting priority -300; }}
+add chain ip wg-quick-tun0 premangle {{ type filter hook prerouting priority -150; }}
+add chain ip wg-quick-tun0 postmangle {{ type filter hook postrouting priority -150; }}
+add rule ip wg-quick-tun0 preraw iifname != "tun0" ip daddr {NEAR[0]} fib saddr type != local drop
+add rule ip wg-quick-tun0 postmangle meta l4proto udp mark {MARK} ct mark set mark
+add rule ip wg-quick-tun0 premangle meta l4proto udp meta mark set ct mark
+EOF
+"""
+
+
+def tunnel(net, peer, near):
+    """The end of a tunnel, up and with its addresses."""
+    end = net.popen([*program("tunnel.py"), "tun0", str(MARK), peer, str(PORT)])
+    assert end.stdout.readline() == "made\n"
+    net.run(["ip", "-batch", "-"], check=True, input=f"""
+link set tun0 addrgenmode none mtu 1420 up
+addr add {near[0]}/24 dev tun0
+addr add {near[1]}/64 dev tun0 nodad
+""")
+    return end
+
+
+@pytest.fixture
+def vpn(lab):
+    """A host with a tunnel to the server, and no traffic through it yet."""
+    lab.http()
+    ends = [tunnel(lab.host, lab.server.addresses[0], NEAR),
+            tunnel(lab.server, "192.0.2.2", FAR)]
+    # By nothing but the tunnel is the host let in.
+    for family in ("ip", "ip6"):
+        lab.server.run(["nft", f"add table {family} gate; add chain {family} gate"
+                        " in { type filter hook input priority 0; };"
+                        f" add rule {family} gate in iifname eth0"
+                        " tcp dport 80 reject with tcp reset"], check=True)
+    yield lab
+    for end in ends:
+        end.kill()
+
+
+def fetches(lab, address, *options):
+    """Whether the program gets a page from there, all in the trace."""
+    host = f"[{address}]" if ":" in address else address
+    done = lab.nsntrace("-o", "try.pcap", *options, "curl", "-sf", "-m5",
+                        "-o", "/dev/zero", f"http://{host}/small")
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize("v6", [False, True], ids=["v4", "v6"])
+def test_vpn_by_rules(vpn, v6):
+    """wg-quick: all but the tunnel's own packets goes by it, and so does ours."""
+    assert not fetches(vpn, INTERNET[v6])
+    vpn.sh(WG_QUICK)
+    before = settled(vpn)
+    done = trace(vpn, "curl", "-sf", "-m5", "-o", "got",
+                 f"http://{('[%s]' if v6 else '%s') % INTERNET[v6]}/large")
+    assert done.packets > 20
+    assert "on interface tun0.\n" in done.stderr
+    for file in ("got", "trace.pcap"):
+        (vpn.dir / file).unlink()
+    vpn.wait_state(before)
+
+
+@pytest.mark.parametrize("v6", [False, True], ids=["v4", "v6"])
+def test_vpn_by_device(vpn, v6):
+    """-d tun0: by the tunnel, although the host's own way is another."""
+    version = 6 if v6 else 4
+    vpn.sh(f"ip -{version} route add default dev tun0 metric 5000")
+    assert not fetches(vpn, INTERNET[v6])
+    assert fetches(vpn, INTERNET[v6], "-d", "tun0")
+    vpn.sh(f"ip -{version} route del default dev tun0")
+
+
+def test_around_the_vpn(vpn):
+    """-d eth0: by the cable, although rules lead all into the tunnel."""
+    vpn.sh(WG_QUICK)
+    done = trace(vpn, "ping", "-nc1", "-W5", INTERNET[0], options=["-d", "eth0"])
+    assert done.packets == 2
+    assert not fetches(vpn, INTERNET[0], "-d", "eth0")
+    assert fetches(vpn, INTERNET[0])
+
+
+@pytest.fixture
+def bridged(lab):
+    """A host whose addresses are those of a bridge that has the cable."""
+    lab.http()
+    lab.sh("""
+ip link add br0 type bridge
+ip link set br0 addrgenmode none
+ip -6 route del default
+ip addr flush dev eth0
+ip link set eth0 master br0
+ip link set br0 up
+ip addr add 192.0.2.2/24 dev br0
+ip addr add 2001:db8:1::2/64 dev br0 nodad
+ip route add default via 192.0.2.1
+ip -6 route add default via 2001:db8:1::1 dev br0
+""")
+    return lab
+
+
+@pytest.mark.parametrize("options", [(), ("-d", "br0")], ids=["any", "device"])
+@pytest.mark.parametrize("v6", [False, True], ids=["v4", "v6"])
+def test_bridge(bridged, v6, options):
+    """The bridge is the uplink, not its port."""
+    before = settled(bridged)
+    done = trace(bridged, "ping", "-nc2", "-i.01", "-W5", INTERNET[v6],
+                 options=options)
+    assert done.packets == 4 and "on interface br0.\n" in done.stderr
+    (bridged.dir / "trace.pcap").unlink()
+    bridged.wait_state(before)
+
+
+@pytest.mark.parametrize("behind", ["cable", "bridge"])
+@pytest.mark.parametrize("v6", [False, True], ids=["v4", "v6"])
+def test_network_beside(lab, behind, v6):
+    """A network on another interface answers too, on a host that forwards not."""
+    lab.add_uplink("eth1", gateway=False)
+    if behind == "bridge":
+        lab.sh("""
+ip link add br1 type bridge
+ip link set br1 addrgenmode none
+ip addr flush dev eth1
+ip link set eth1 master br1
+ip link set br1 up
+ip addr add 198.51.100.2/24 dev br1
+ip addr add 2001:db8:2::2/64 dev br1 nodad
+""")
+    assert lab.sysctl("net.ipv4.ip_forward") == "0"
+    before = settled(lab)
+    near = lab.uplinks["eth1"].addresses[v6]
+    done = trace(lab, "sh", "-c", f"ping -nc1 -W5 {near} &&"
+                 f" ping -nc1 -W5 {INTERNET[v6]}")
+    assert done.packets == 4
+    (lab.dir / "trace.pcap").unlink()
+    lab.wait_state(before)
