@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/sysctl.h"
+#include "netlink/foreign.h"
 #include "netlink/nft.h"
 #include "routes.h"
 
@@ -184,6 +185,22 @@ static void restore_table(const char *line)
 	nft_close(nft);
 }
 
+/* Only what has the run's own tag: a firewall may have been loaded anew. */
+static void restore_accepts(struct nft *nft, const char *line)
+{
+	const char *tag = line + strlen("accepts ");
+	struct nft *own = NULL;
+	int ret = nft ? 0 : nft_open(&own);
+
+	debug("taking rules tagged %s out of firewalls", tag);
+	if (!ret)
+		ret = foreign_withdraw(nft ? nft : own, tag);
+	if (ret < 0)
+		warn("cannot take rules tagged %s out of firewalls: %s", tag,
+		     strerror(-ret));
+	nft_close(own);
+}
+
 static void restore_cgroup(const char *line)
 {
 	const char *path = line + strlen("cgroup ");
@@ -195,10 +212,11 @@ static void restore_cgroup(const char *line)
 }
 
 /*
- * Put back all that the record of a run behind @fd tells, over @rtnl; links
- * and tables only if the run is @stale. Goes on past failures, which are told.
+ * Put back all that the record of a run behind @fd tells, over @rtnl and @nft,
+ * or a socket of its own if that is NULL; links and tables only if the run is
+ * @stale. Goes on past failures, which are told.
  */
-void restore_run(struct rtnl *rtnl, int fd, bool stale)
+void restore_run(struct rtnl *rtnl, struct nft *nft, int fd, bool stale)
 {
 	FILE *file = fdopen(dup(fd), "r");
 	char *line = NULL;
@@ -213,6 +231,8 @@ void restore_run(struct rtnl *rtnl, int fd, bool stale)
 			restore_rule(rtnl, line);
 		if (!strncmp(line, "to ", 3))
 			restore_rule_to(rtnl, line);
+		if (!strncmp(line, "accepts ", 8))
+			restore_accepts(nft, line);
 		/* One's own takes a while, and goes behind the prompt. */
 		if (stale && !strncmp(line, "link ", 5))
 			restore_link(rtnl, line);

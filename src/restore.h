@@ -4,12 +4,13 @@
 
 #include <stdbool.h>
 
+#include "netlink/nft.h"
 #include "netlink/rtnl.h"
 
 /* In a record beside each value: it overrules the forwarding of interfaces. */
 #define IP_FORWARD "net/ipv4/ip_forward"
 
 void restore_sysctl(int fd);
-void restore_run(struct rtnl *rtnl, int fd, bool stale);
+void restore_run(struct rtnl *rtnl, struct nft *nft, int fd, bool stale);
 
 #endif

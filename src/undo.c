@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a run changed on the host and the kernel does not put back by itself:
- * sysctls, policy-routing rules with their tables, cgroups, links whose
- * namespace somebody keeps alive, and nftables tables on kernels where nobody
- * can own them. Each is written down before it is made, below
- * /run/nsntrace, one directory for each network namespace that is somebody's
- * host:
+ * sysctls, policy-routing rules with their tables, accepts in the firewalls of
+ * others, cgroups, links whose namespace somebody keeps alive, and nftables
+ * tables on kernels where nobody can own them. Each is written down before it
+ * is made, below /run/nsntrace, one directory for each network namespace that
+ * is somebody's host:
  *
  *   sysctl.*  "NAME OLD OURS IP_FORWARD". Shared: every run that needs the
  *             value holds a shared lock, the last one puts the old value back.
@@ -42,6 +42,7 @@ struct held {
 
 struct undo {
 	struct rtnl *rtnl; /* borrowed */
+	struct nft *nft;   /* likewise, once there are accepts */
 	char *dir;
 	char *record; /* path of the run's own file */
 	int record_fd;
@@ -127,7 +128,7 @@ static void restore_stale(struct undo *undo, const char *name)
 	if (!strncmp(name, "sysctl.", 7))
 		restore_sysctl(fd);
 	if (!strncmp(name, "run.", 4))
-		restore_run(undo->rtnl, fd, true);
+		restore_run(undo->rtnl, NULL, fd, true);
 	unlink(path);
 }
 
@@ -368,6 +369,21 @@ int undo_table(struct undo *undo, const char *name)
 	return record(undo, line);
 }
 
+/*
+ * Write down that rules tagged @tag are about to be put into the firewall
+ * tables of others. They are taken out over @nft, a socket on the host, which
+ * stays the caller's and must live as long as the list: closing one that has
+ * just deleted rules takes the kernel 9 ms. As undo_rule().
+ */
+int undo_accepts(struct undo *undo, struct nft *nft, const char *tag)
+{
+	autofree char *line = xasprintf("accepts %s\n", tag);
+
+	undo->nft = nft;
+
+	return record(undo, line);
+}
+
 /* Write down that a cgroup is about to be made. As undo_rule(). */
 int undo_cgroup(struct undo *undo, const char *path)
 {
@@ -402,7 +418,7 @@ void undo_all(struct undo *undo)
 
 	for (size_t i = undo->held_count; i-- > 0;)
 		release(&undo->held[i]);
-	restore_run(undo->rtnl, undo->record_fd, false);
+	restore_run(undo->rtnl, undo->nft, undo->record_fd, false);
 	unlink(undo->record);
 	fd_close(&undo->record_fd);
 	remove_directories(undo);

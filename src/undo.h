@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "netlink/nft.h"
 #include "netlink/rtnl.h"
 
 /* What this run changed on the host and must put back. */
@@ -16,6 +17,7 @@ int undo_rule(struct undo *undo, const struct rule *rule);
 int undo_rule_to(struct undo *undo, const struct rule *rule);
 int undo_link(struct undo *undo, uint32_t index, const char *name);
 int undo_table(struct undo *undo, const char *name);
+int undo_accepts(struct undo *undo, struct nft *nft, const char *tag);
 int undo_cgroup(struct undo *undo, const char *path);
 void undo_all(struct undo *undo);
 

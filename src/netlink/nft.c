@@ -26,11 +26,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "netlink/nft_expr.h"
+#include "netlink/nft_internal.h"
 #include "netlink/socket.h"
-
-struct nft {
-	struct netlink nl;
-};
 
 /* Where a chain hangs. */
 struct chain {
@@ -71,33 +68,59 @@ static struct nlmsghdr *request(struct nft *nft, uint16_t type, uint16_t flags,
 				uint8_t family, const char *what,
 				const char *name)
 {
-	struct nfgenmsg *header;
 	struct nlmsghdr *message;
 
-	message = netlink_request(&nft->nl, NFNL_SUBSYS_NFTABLES << 8 | type,
-				  NLM_F_ACK | flags, "%s table %s %s", what,
-				  family_name(family), name);
+	message = netlink_request(&nft->nl, NFT_TYPE(type), NLM_F_ACK | flags,
+				  "%s table %s %s", what, family_name(family),
+				  name);
+	nft_header(message, family);
+
+	return message;
+}
+
+/* Put the header of all nftables messages into @message. */
+void nft_header(struct nlmsghdr *message, uint8_t family)
+{
+	struct nfgenmsg *header;
+
 	header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
 	header->nfgen_family = family;
 	header->version = NFNETLINK_V0;
+}
+
+/*
+ * Neither end of a transaction is acknowledged, but what the kernel has against
+ * the transaction as a whole it says of the opening.
+ */
+static struct nlmsghdr *bracket(struct nft *nft, uint16_t type)
+{
+	struct nlmsghdr *message =
+		netlink_request(&nft->nl, type, 0, "change nftables rules");
+	struct nfgenmsg *header;
+
+	nft_header(message, AF_UNSPEC);
+	header = mnl_nlmsg_get_payload(message);
+	header->res_id = htons(NFNL_SUBSYS_NFTABLES);
 
 	return message;
 }
 
 /*
- * Open or close a transaction. Neither is acknowledged, but what the kernel has
- * against the transaction as a whole it says of the opening.
+ * Open a transaction, which fails with -ERESTART if the rules of this host are
+ * not of @generation any more; 0 is any.
  */
-static void bracket(struct nft *nft, uint16_t type)
+void nft_begin(struct nft *nft, uint32_t generation)
 {
-	struct nfgenmsg *header;
+	struct nlmsghdr *message = bracket(nft, NFNL_MSG_BATCH_BEGIN);
 
-	header = mnl_nlmsg_put_extra_header(
-		netlink_request(&nft->nl, type, 0, "change nftables rules"),
-		sizeof(*header));
-	header->nfgen_family = AF_UNSPEC;
-	header->version = NFNETLINK_V0;
-	header->res_id = htons(NFNL_SUBSYS_NFTABLES);
+	if (generation)
+		mnl_attr_put_u32(message, NFNL_BATCH_GENID, htonl(generation));
+}
+
+/* Close a transaction; netlink_commit() sends it. */
+void nft_end(struct nft *nft)
+{
+	bracket(nft, NFNL_MSG_BATCH_END);
 }
 
 static void add_table(struct nft *nft, const struct nft_tables *tables,
@@ -283,7 +306,7 @@ static bool translates(const struct nft_tables *tables)
  */
 void nft_tables_build(struct nft *nft, const struct nft_tables *tables)
 {
-	bracket(nft, NFNL_MSG_BATCH_BEGIN);
+	nft_begin(nft, 0);
 	if (translates(tables) || !tables->egress)
 		add_table(nft, tables, NFPROTO_INET);
 	if (translates(tables))
@@ -294,7 +317,7 @@ void nft_tables_build(struct nft *nft, const struct nft_tables *tables)
 	} else {
 		add_output(nft, tables);
 	}
-	bracket(nft, NFNL_MSG_BATCH_END);
+	nft_end(nft);
 }
 
 /* How a kernel says that it lacks something we can do without. */
@@ -356,11 +379,11 @@ static int delete_table(struct nft *nft, const struct nft_tables *tables,
 	if (!table)
 		die_no_memory();
 	nftnl_table_set_str(table, NFTNL_TABLE_NAME, tables->name);
-	bracket(nft, NFNL_MSG_BATCH_BEGIN);
+	nft_begin(nft, 0);
 	nftnl_table_nlmsg_build_payload(request(nft, NFT_MSG_DELTABLE, 0,
 						family, "delete", tables->name),
 					table);
-	bracket(nft, NFNL_MSG_BATCH_END);
+	nft_end(nft);
 	nftnl_table_free(table);
 
 	return netlink_commit(&nft->nl);
@@ -406,6 +429,12 @@ void nft_close(struct nft *nft)
 	if (nft)
 		netlink_close(&nft->nl);
 	free(nft);
+}
+
+/* What to poll for news; the socket stays the owner's. */
+int nft_fd(const struct nft *nft)
+{
+	return mnl_socket_get_fd(nft->nl.socket);
 }
 
 /* The messages made but not sent yet, good until the next call. */

@@ -22,6 +22,7 @@ struct nft_tables {
 
 int nft_open(struct nft **nft);
 void nft_close(struct nft *nft);
+int nft_fd(const struct nft *nft);
 void nft_tables_build(struct nft *nft, const struct nft_tables *tables);
 const void *nft_batch(struct nft *nft, size_t *size);
 int nft_tables_add(struct nft *nft, struct nft_tables *tables);

@@ -92,14 +92,26 @@ static void meta_l4proto(struct nftnl_rule *rule, uint8_t protocol)
 	compare(rule, NFT_CMP_EQ, &protocol, sizeof(protocol));
 }
 
-/* oifname @name; @op is NFT_CMP_EQ or NFT_CMP_NEQ */
-void nft_oifname(struct nftnl_rule *rule, uint32_t op, const char *name)
+static void compare_name(struct nftnl_rule *rule, uint32_t key, uint32_t op,
+			 const char *name)
 {
 	char padded[IFNAMSIZ] = "";
 
 	strncpy(padded, name, sizeof(padded) - 1);
-	load_meta(rule, NFT_META_OIFNAME);
+	load_meta(rule, key);
 	compare(rule, op, padded, sizeof(padded));
+}
+
+/* iifname @name; @op is NFT_CMP_EQ or NFT_CMP_NEQ */
+void nft_iifname(struct nftnl_rule *rule, uint32_t op, const char *name)
+{
+	compare_name(rule, NFT_META_IIFNAME, op, name);
+}
+
+/* oifname @name; @op is NFT_CMP_EQ or NFT_CMP_NEQ */
+void nft_oifname(struct nftnl_rule *rule, uint32_t op, const char *name)
+{
+	compare_name(rule, NFT_META_OIFNAME, op, name);
 }
 
 /*
@@ -172,11 +184,28 @@ void nft_masquerade(struct nftnl_rule *rule)
 	expression(rule, "masq");
 }
 
-/* drop */
-void nft_drop(struct nftnl_rule *rule)
+/* counter */
+void nft_counter(struct nftnl_rule *rule)
+{
+	expression(rule, "counter");
+}
+
+static void verdict(struct nftnl_rule *rule, uint32_t code)
 {
 	struct nftnl_expr *expr = expression(rule, "immediate");
 
 	nftnl_expr_set_u32(expr, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_IMM_VERDICT, NF_DROP);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_IMM_VERDICT, code);
+}
+
+/* accept */
+void nft_accept(struct nftnl_rule *rule)
+{
+	verdict(rule, NF_ACCEPT);
+}
+
+/* drop */
+void nft_drop(struct nftnl_rule *rule)
+{
+	verdict(rule, NF_DROP);
 }

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -23,6 +24,7 @@
 #include "netlink/nft.h"
 #include "routes.h"
 #include "uplink/answers.h"
+#include "uplink/firewall.h"
 #include "uplink/forward.h"
 #include "uplink/inside.h"
 #include "uplink/policy.h"
@@ -38,7 +40,8 @@ static struct {
 	struct nft *nft;
 	struct nft_tables tables;
 	struct rtnl *monitor;
-} nat;
+	int changes; /* of routes or firewalls: one descriptor for both */
+} nat = { .changes = -1 };
 
 /*
  * Whether nobody here has a use for the address: the kernel's own lookup finds
@@ -315,6 +318,22 @@ static int add_tables(struct uplink *uplink)
 	return ret < 0 ? fail(-ret, "cannot %s", nft_failed(nat.nft)) : 0;
 }
 
+static int watch_changes(void)
+{
+	const int fds[] = { rtnl_fd(nat.monitor), firewall_fd() };
+
+	nat.changes = epoll_create1(EPOLL_CLOEXEC);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
+		struct epoll_event readable = { .events = EPOLLIN };
+
+		if (epoll_ctl(nat.changes, EPOLL_CTL_ADD, fds[i], &readable) <
+		    0)
+			return fail(errno, "cannot watch this host");
+	}
+
+	return 0;
+}
+
 static int nat_host(struct uplink *uplink)
 {
 	const struct facts *facts = uplink->plan->facts;
@@ -330,6 +349,10 @@ static int nat_host(struct uplink *uplink)
 		if (ret < 0)
 			fail(-ret, "cannot watch the routes of this host");
 	}
+	if (!ret)
+		ret = firewall_open(uplink);
+	if (!ret)
+		ret = watch_changes();
 	if (!ret)
 		ret = forward_link(uplink);
 	if (!ret && uplink->plan->options->device)
@@ -357,7 +380,7 @@ static int nat_fd(const struct uplink *uplink)
 {
 	(void)uplink;
 
-	return nat.monitor ? rtnl_fd(nat.monitor) : -1;
+	return nat.changes;
 }
 
 /* What has changed on the host. */
@@ -396,7 +419,7 @@ static int follow_routes(struct uplink *uplink)
 	return ret;
 }
 
-static int nat_events(struct uplink *uplink)
+static int follow_host(struct uplink *uplink)
 {
 	struct news news = { 0 };
 	int ret = rtnl_monitor_read(nat.monitor, note_event, &news);
@@ -411,6 +434,14 @@ static int nat_events(struct uplink *uplink)
 		return follow_device(uplink);
 
 	return follow_routes(uplink);
+}
+
+static int nat_events(struct uplink *uplink)
+{
+	int routes = follow_host(uplink);
+	int rules = firewall_events(uplink);
+
+	return routes ? routes : rules;
 }
 
 static void nat_cut(struct uplink *uplink)
@@ -431,7 +462,9 @@ static void nat_down(struct uplink *uplink)
 	if (nat.nft && !nat.tables.owner)
 		nft_tables_delete(nat.nft, &nat.tables);
 	nft_close(nat.nft);
+	firewall_close();
 	rtnl_close(nat.monitor);
+	fd_close(&nat.changes);
 	nat.nft = NULL;
 	nat.monitor = NULL;
 }

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef NSNTRACE_UPLINK_FIREWALL_H
+#define NSNTRACE_UPLINK_FIREWALL_H
+
+#include "uplink/uplink.h"
+
+int firewall_open(struct uplink *uplink);
+int firewall_fd(void);
+int firewall_events(struct uplink *uplink);
+void firewall_close(void);
+
+#endif
