@@ -52,24 +52,50 @@ uint64_t log_started(void)
 	return started;
 }
 
-/* Say a finished @line (with its newline), if @level is to be said. */
+/* Lines longer than this are cut: they must fit one message of a channel. */
+#define LINE_MAX_BYTES 1024
+
+/*
+ * Names of files, users and processes may hold what moves a terminal's cursor,
+ * or a line's end: control characters, and those of ISO 6429 that UTF-8 has as
+ * C2 80 to C2 9F.
+ */
+static void disarm(char *line)
+{
+	for (char *c = line; *c; c++) {
+		bool last = c[0] == '\n' && !c[1];
+		uint8_t byte = (uint8_t)c[0];
+		uint8_t next = (uint8_t)c[1];
+
+		if (byte == 0xc2 && next >= 0x80 && next <= 0x9f)
+			c[0] = c[1] = '?';
+		else if ((byte < ' ' || byte == 0x7f) && !last)
+			c[0] = '?';
+	}
+}
+
+/*
+ * Say a finished @line (with its newline), if @level is to be said; control
+ * characters in it become question marks.
+ */
 void log_line(enum log_level level, const char *line)
 {
+	char text[LINE_MAX_BYTES];
+
 	if (!log_enabled(level))
 		return;
 
+	snprintf(text, sizeof(text), "%s", line);
+	disarm(text);
 	if (log_sink_function) {
-		log_sink_function(level, line, log_sink_context);
+		log_sink_function(level, text, log_sink_context);
 		return;
 	}
 
 	/* Nobody can be told that standard error does not work. */
-	if (write(STDERR_FILENO, line, strlen(line)) < 0)
+	if (write(STDERR_FILENO, text, strlen(text)) < 0)
 		return;
 }
-
-/* Lines longer than this are cut: they must fit one message of a channel. */
-#define LINE_MAX_BYTES 1024
 
 static void say(enum log_level level, const char *prefix, const char *fmt,
 		va_list args, const char *reason)
