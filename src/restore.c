@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/sysctl.h"
+#include "legacy.h"
 #include "netlink/foreign.h"
 #include "netlink/nft.h"
 #include "routes.h"
@@ -201,6 +202,24 @@ static void restore_accepts(struct nft *nft, const char *line)
 	nft_close(own);
 }
 
+static void restore_legacy(const char *line)
+{
+	char interface[IFNAMSIZ];
+	char tag[FOREIGN_TAG_SIZE];
+	unsigned family;
+	int ret;
+
+	if (sscanf(line, "legacy %u %15s %63s", &family, interface, tag) != 3)
+		return;
+	debug("taking rules tagged %s out of %s", tag,
+	      legacy_name((sa_family_t)family));
+	ret = legacy_withdraw((sa_family_t)family, interface, tag);
+	/* -EIO: somebody else has, as a firewall does that is loaded anew. */
+	if (ret < 0 && ret != -EIO)
+		warn("cannot take rules tagged %s out of %s: %s", tag,
+		     legacy_name((sa_family_t)family), strerror(-ret));
+}
+
 static void restore_cgroup(const char *line)
 {
 	const char *path = line + strlen("cgroup ");
@@ -233,6 +252,8 @@ void restore_run(struct rtnl *rtnl, struct nft *nft, int fd, bool stale)
 			restore_rule_to(rtnl, line);
 		if (!strncmp(line, "accepts ", 8))
 			restore_accepts(nft, line);
+		if (!strncmp(line, "legacy ", 7))
+			restore_legacy(line);
 		/* One's own takes a while, and goes behind the prompt. */
 		if (stale && !strncmp(line, "link ", 5))
 			restore_link(rtnl, line);

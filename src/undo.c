@@ -384,6 +384,19 @@ int undo_accepts(struct undo *undo, struct nft *nft, const char *tag)
 	return record(undo, line);
 }
 
+/*
+ * Write down that iptables-legacy is about to be told to accept what comes and
+ * goes by @interface, with the comment @tag. As undo_rule().
+ */
+int undo_legacy(struct undo *undo, sa_family_t family, const char *interface,
+		const char *tag)
+{
+	autofree char *line =
+		xasprintf("legacy %u %s %s\n", family, interface, tag);
+
+	return record(undo, line);
+}
+
 /* Write down that a cgroup is about to be made. As undo_rule(). */
 int undo_cgroup(struct undo *undo, const char *path)
 {

@@ -9,9 +9,11 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "legacy.h"
 #include "netlink/foreign.h"
 
 /* A run has one uplink. */
@@ -90,12 +92,37 @@ static int let_through_all(struct uplink *uplink)
 }
 
 /*
+ * What iptables made before there was nftables. Nobody tells when it changes.
+ * Returns 0, or a negative errno already reported.
+ */
+static int let_through_legacy(struct uplink *uplink, sa_family_t family)
+{
+	int ret;
+
+	if (!legacy_in_use(family))
+		return 0;
+	ret = undo_legacy(uplink->undo, family, uplink->run.name, firewall.tag);
+	if (ret < 0)
+		return ret;
+	ret = legacy_accept(family, uplink->run.name, firewall.tag);
+	if (ret < 0)
+		warn("cannot accept packets by %s: %s: the firewall may drop "
+		     "the program's",
+		     legacy_name(family), strerror(-ret));
+	else
+		debug("accepted packets by %s", legacy_name(family));
+
+	return 0;
+}
+
+/*
  * Let the run's packets through the firewalls of this host, and begin to watch
  * these. Written down in the uplink's undo list first. Returns 0, or a negative
  * errno already reported; to be closed in both cases.
  */
 int firewall_open(struct uplink *uplink)
 {
+	const struct plan *plan = uplink->plan;
 	int ret = nft_open(&firewall.nft);
 
 	if (!ret)
@@ -103,8 +130,13 @@ int firewall_open(struct uplink *uplink)
 	if (ret < 0)
 		return fail(-ret, "cannot watch the firewall of this host");
 	make_tag(uplink);
+	ret = let_through_all(uplink);
+	if (!ret && plan->ip4)
+		ret = let_through_legacy(uplink, AF_INET);
+	if (!ret && plan->ip6)
+		ret = let_through_legacy(uplink, AF_INET6);
 
-	return let_through_all(uplink);
+	return ret;
 }
 
 /* What to poll for changes of firewalls. */

@@ -154,6 +154,7 @@ def _ufw_reload(lab):
 FIREWALLS = {
     "nft": Firewall(_nft, _nft),
     "iptables-nft": Firewall(_iptables("nft"), _iptables("nft")),
+    "iptables-legacy": Firewall(_iptables("legacy"), _iptables("legacy")),
     "docker": _docker(_DOCKER),
     "docker28": _docker(_DOCKER28),
     "firewalld": _firewalld("yes"),
@@ -162,11 +163,20 @@ FIREWALLS = {
 }
 
 
+def _all_rules(lab):
+    text = lab.sh("nft list ruleset")
+    for name in "ip", "ip6":
+        # To look for a table would make one.
+        if lab.sh(f"cat /proc/self/net/{name}_tables_names"):
+            text += lab.sh(f"{name}tables-legacy-save")
+    return text
+
+
 def rules(lab):
     """All rules there are, but those of runs; counters are no news."""
-    return re.sub(r"^.*nsntrace:.*\n", "", lab.sh("nft -s list ruleset"),
-                  flags=re.M)
+    return re.sub(r"^.*nsntrace:.*\n|^#.*\n|counter packets.*?bytes \d+|\[.*?\]", "",
+                  _all_rules(lab), flags=re.M)
 
 
 def our_rules(lab):
-    return re.findall(r"^.*nsntrace:nsn-.*$", lab.sh("nft list ruleset"), re.M)
+    return re.findall(r"^.*nsntrace:nsn-.*$", _all_rules(lab), re.M)

@@ -7,6 +7,9 @@ section nft; nft -s list ruleset
 if [ -s /proc/net/ip_tables_names ]; then
 	section iptables; iptables-legacy-save | grep -v '^#'
 fi
+if [ -s /proc/net/ip6_tables_names ]; then
+	section ip6tables; ip6tables-legacy-save | grep -v '^#'
+fi
 section links; ip -d link | sed 's/_timer *[0-9.]*//g'
 section addresses; ip addr
 section routes; ip -4 route show table all; ip -6 route show table all

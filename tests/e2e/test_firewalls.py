@@ -19,6 +19,10 @@ URLS = [f"http://{INTERNET[0]}/small", f"http://[{INTERNET[1]}]/small"]
 FETCH = 'while read -r url; do curl -sS -m10 -o got "$url"; echo "status $?"; done'
 
 
+# Nobody tells when iptables-legacy changes its rules.
+TELLING = [name for name in FIREWALLS if name != "iptables-legacy"]
+
+
 @pytest.fixture(scope="module", params=FIREWALLS)
 def guarded(request):
     """A host with the firewall, `lab.firewall`."""
@@ -89,6 +93,7 @@ def test_lets_through(guarded):
     guarded.wait_state(before)
 
 
+@pytest.mark.parametrize("guarded", TELLING, indirect=True, scope="module")
 def test_reload(guarded):
     """Loaded anew during the run: it goes on, and the owner's rules survive."""
     # As a reload leaves it, which with ufw is not quite as it was enabled.
