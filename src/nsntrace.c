@@ -12,6 +12,7 @@
 #include "options.h"
 #include "plan.h"
 #include "probe.h"
+#include "stale.h"
 
 static int run(const struct options *options)
 {
@@ -54,6 +55,8 @@ int main(int argc, char **argv)
 	case ACTION_VERSION:
 		printf("nsntrace %s\n", PACKAGE_VERSION);
 		return fflush(stdout) ? STATUS_FAILED : 0;
+	case ACTION_CLEANUP:
+		return stale_cleanup() < 0 ? STATUS_FAILED : 0;
 	case ACTION_COMPLETION:
 		return options_completion(options.completion, stdout) < 0
 			       ? STATUS_FAILED

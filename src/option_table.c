@@ -299,6 +299,7 @@ static int set_completion(struct options *options, const char *value)
 		return 0;                                                 \
 	}
 
+FLAG(cleanup, action, ACTION_CLEANUP)
 FLAG(dry_run, action, ACTION_DRY_RUN)
 FLAG(help, action, ACTION_HELP)
 FLAG(lossless, lossless, true)
@@ -372,13 +373,14 @@ const struct option_entry option_table[] = {
 	  "tell every step with its time", set_verbose },
 	{ "", "dry-run", NULL, messages,
 	  "print what would be done, and stop", set_dry_run },
+	{ "", "cleanup", NULL, messages,
+	  "put back what killed runs left, and stop", set_cleanup },
 	{ "h", "help", NULL, messages, "print this help", set_help },
 	{ "V", "version", NULL, messages, "print the version", set_version },
 	{ .letters = "", .name = "completion", .value = VALUE("SHELL"),
 	  .set = set_completion },
 
 	/* Letters and names that are taken, for what is not yet built. */
-	{ .letters = "", .name = "cleanup" },
 	{ .letters = "", .name = "doctor" },
 	{ .letters = "", .name = "json" },
 	{ .letters = "", .name = "keylog" },

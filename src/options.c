@@ -149,11 +149,28 @@ static int take_option(int code, struct options *options)
 	return entry->set(options, optarg);
 }
 
-/* Whether there is to be a program, or only something printed. */
-static bool is_run(const struct options *options)
+/* Whether nothing but this option counts: something is printed at once. */
+static bool is_answered(const struct options *options)
 {
-	return options->action == ACTION_RUN ||
-	       options->action == ACTION_DRY_RUN;
+	return options->action == ACTION_HELP ||
+	       options->action == ACTION_VERSION ||
+	       options->action == ACTION_COMPLETION;
+}
+
+/* What follows the options: a program, or nothing if none is to run. */
+static int take_program(char **words, struct options *options)
+{
+	if (options->action == ACTION_CLEANUP && *words)
+		return refuse("--cleanup runs no program, such as '%s'",
+			      *words);
+	if (options->action != ACTION_CLEANUP && !*words) {
+		refuse("no program given");
+		hint("Try 'nsntrace --help'");
+		return -EINVAL;
+	}
+	options->argv = words;
+
+	return 0;
 }
 
 /*
@@ -242,7 +259,7 @@ int options_parse(int argc, char **argv, struct options *options)
 	build_getopt(long_options, short_options);
 	optind = 0; /* begin anew, however often this is called */
 	opterr = 0;
-	while (is_run(options)) {
+	while (!is_answered(options)) {
 		int code = getopt_long(argc, argv, short_options, long_options,
 				       NULL);
 
@@ -254,17 +271,11 @@ int options_parse(int argc, char **argv, struct options *options)
 		if (ret < 0)
 			return ret;
 	}
-	if (!is_run(options))
+	if (is_answered(options))
 		return 0;
+	ret = take_program(argv + optind, options);
 
-	if (optind == argc) {
-		ret = refuse("no program given");
-		hint("Try 'nsntrace --help'");
-		return ret;
-	}
-	options->argv = argv + optind;
-
-	return settle(options);
+	return ret < 0 ? ret : settle(options);
 }
 
 /* Wider than the longest term, so that the texts form a column. */

@@ -33,6 +33,7 @@ enum capture_source {
 enum action {
 	ACTION_RUN,
 	ACTION_DRY_RUN,
+	ACTION_CLEANUP, /* put back what killed runs left */
 	ACTION_HELP,
 	ACTION_VERSION,
 	ACTION_COMPLETION, /* print a completion script; for the build */

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Putting back what a record of undo.c's tells, by the run that wrote it or,
- * where that was killed, by a later one. Who may do so is the caller's affair.
+ * where that was killed, by a later one or by --cleanup. Who may do so is the
+ * caller's affair.
  */
 #include "restore.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +25,32 @@
 #include "routes.h"
 
 #define RECORD_SIZE 512
+
+static void found(struct restore *restore, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* One thing was there and is dealt with: a word for who asked for it. */
+static void found(struct restore *restore, const char *fmt, ...)
+{
+	char text[RECORD_SIZE];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	restore->found++;
+	if (restore->aloud)
+		note("%c%s.", toupper((unsigned char)*text), text + 1);
+	else
+		debug("%s", text);
+}
+
+/* What cannot be put back is worth a warning, but no more than that. */
+static void failed(struct restore *restore, const char *what, int err)
+{
+	warn("cannot %s: %s", what, strerror(-err));
+	restore->failed++;
+}
 
 /* Read a small file as text. Returns 0 or -errno. */
 static int read_record(int fd, char *text, size_t size)
@@ -49,24 +78,32 @@ static bool is_overruled(const char *name, const char *all)
 
 /*
  * Put a sysctl back as the record behind @fd tells, if it still has the value
- * that we gave it. Failures are told.
+ * that we gave it. Failures are told and counted.
  */
-void restore_sysctl(int fd)
+void restore_sysctl(struct restore *restore, int fd)
 {
 	char text[RECORD_SIZE];
 	char name[RECORD_SIZE];
 	char old[64];
 	char ours[64];
 	char all[64];
+	autofree char *what = NULL;
+	int ret;
 
 	if (read_record(fd, text, sizeof(text)) < 0 ||
-	    sscanf(text, "%511s %63s %63s %63s", name, old, ours, all) != 4)
+	    sscanf(text, "%511s %63s %63s %63s", name, old, ours, all) != 4 ||
+	    !sysctl_exists(name) || sysctl_is(name, old))
 		return;
-	if (!sysctl_is(name, ours) || is_overruled(name, all))
+	if (!sysctl_is(name, ours) || is_overruled(name, all)) {
+		found(restore, "left %s as somebody else has set it", name);
 		return;
-	debug("putting back %s=%s", name, old);
-	if (sysctl_write(name, old) < 0 && sysctl_exists(name))
-		warn("cannot put back %s=%s", name, old);
+	}
+	what = xasprintf("put back %s=%s", name, old);
+	ret = sysctl_write(name, old);
+	if (!ret)
+		found(restore, "%s", what);
+	else if (sysctl_exists(name))
+		failed(restore, what, ret);
 }
 
 /* More looks than this find only what cannot be deleted. */
@@ -89,10 +126,12 @@ static int collect_route(const struct route *route, void *context)
 
 /*
  * Delete all routes of a private table; they do not go with the rule. A run
- * that was killed may have made one after the first look.
+ * that was killed may have made one after the first look. Returns how many
+ * there were.
  */
-static void flush_table(struct rtnl *rtnl, sa_family_t family, uint32_t table)
+static size_t flush_table(struct rtnl *rtnl, sa_family_t family, uint32_t table)
 {
+	size_t count = 0;
 	bool empty = false;
 
 	for (int look = 0; !empty && look < LOOKS_MAX; look++) {
@@ -104,138 +143,219 @@ static void flush_table(struct rtnl *rtnl, sa_family_t family, uint32_t table)
 		/* One by one: some go with their interface right now. */
 		for (size_t i = 0; i < flush.routes.count; i++) {
 			rtnl_route_delete(rtnl, &flush.routes.route[i]);
-			rtnl_commit(rtnl);
+			count += rtnl_commit(rtnl) == 0;
 		}
 		routes_free(&flush.routes);
 	}
+
+	return count;
 }
 
-static void restore_rule(struct rtnl *rtnl, const char *line)
+/* Whether an error means that the thing is not there, and need not go. */
+static bool is_gone(int ret)
+{
+	return ret == -ENOENT || ret == -ESRCH || ret == -ENODEV ||
+	       ret == -EAFNOSUPPORT;
+}
+
+/* Send a deletion. Returns whether there was something; failures are told. */
+static bool commit(struct restore *restore)
+{
+	int ret = rtnl_commit(restore->rtnl);
+
+	if (ret < 0 && !is_gone(ret))
+		failed(restore, rtnl_failed(restore->rtnl), ret);
+
+	return ret == 0;
+}
+
+static void restore_rule(struct restore *restore, const char *text)
 {
 	struct rule rule = { 0 };
 	char iif[IFNAMSIZ];
+	size_t routes = 0;
 	unsigned family;
+	bool gone;
 
-	if (sscanf(line, "rule %u %u %u %15s", &family, &rule.priority,
-		   &rule.table, iif) != 4)
+	if (sscanf(text, "%u %u %u %15s", &family, &rule.priority, &rule.table,
+		   iif) != 4)
 		return;
 	rule.family = (sa_family_t)family;
 	rule.iif = iif;
-	debug("putting back the routing of %s", iif);
-	rtnl_rule_delete(rtnl, &rule);
-	rtnl_commit(rtnl);
+	rtnl_rule_delete(restore->rtnl, &rule);
+	gone = commit(restore);
 	/* Whatever a record says: the tables of others are not ours to empty.
 	 */
 	if (routes_number_of_a_run(rule.table))
-		flush_table(rtnl, rule.family, rule.table);
+		routes = flush_table(restore->rtnl, rule.family, rule.table);
+	if (gone || routes)
+		found(restore, "removed the IPv%d routing of %s",
+		      family == AF_INET6 ? 6 : 4, iif);
 }
 
-static void restore_rule_to(struct rtnl *rtnl, const char *line)
+static void restore_rule_to(struct restore *restore, const char *line)
 {
 	struct rule rule = { 0 };
 	char text[IP_TEXT_SIZE];
 	unsigned prefix;
 
-	if (sscanf(line, "to %63s %u %u %u", text, &prefix, &rule.priority,
+	if (sscanf(line, "%63s %u %u %u", text, &prefix, &rule.priority,
 		   &rule.table) != 4 ||
 	    !ip_parse(text, &rule.destination))
 		return;
 	rule.family = rule.destination.family;
 	rule.prefix = (uint8_t)prefix;
-	debug("putting back the routing to %s", text);
-	rtnl_rule_delete(rtnl, &rule);
-	rtnl_commit(rtnl);
+	rtnl_rule_delete(restore->rtnl, &rule);
+	if (commit(restore))
+		found(restore, "removed the routing rule to %s", text);
 }
 
 /*
  * A killed run's link goes with its namespace, unless a process or a dying
  * connection keeps that alive. The number is not enough: it may be another's.
  */
-static void restore_link(struct rtnl *rtnl, const char *line)
+static void restore_link(struct restore *restore, const char *text)
 {
 	char name[IFNAMSIZ];
 	struct link link;
 	unsigned index;
 
-	if (sscanf(line, "link %u %15s", &index, name) != 2 ||
-	    rtnl_link_get(rtnl, index, NULL, &link) < 0 ||
+	if (sscanf(text, "%u %15s", &index, name) != 2 ||
+	    rtnl_link_get(restore->rtnl, index, NULL, &link) < 0 ||
 	    strcmp(link.name, name) != 0)
 		return;
-	debug("removing link %s", name);
-	rtnl_link_delete(rtnl, index);
-	rtnl_commit(rtnl);
+	rtnl_link_delete(restore->rtnl, index);
+	if (commit(restore))
+		found(restore, "removed the link %s", name);
 }
 
 /*
  * Owned tables went with their run, and one of that name may be another run's:
  * the kernel lets nobody else delete it.
  */
-static void restore_table(const char *line)
+static void restore_table(struct restore *restore, const char *name)
 {
-	struct nft_tables both = {
-		.name = line + strlen("table "),
-		.ip4.family = AF_INET,
-		.egress = true,
+	const struct nft_tables tables[] = {
+		{ .name = name, .ip4.family = AF_INET },
+		{ .name = name, .egress = true },
 	};
+	unsigned removed = 0;
 	struct nft *nft;
 
 	if (nft_open(&nft) < 0)
 		return;
-	debug("removing tables %s", both.name);
-	nft_tables_delete(nft, &both);
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+		int ret = nft_tables_delete(nft, &tables[i]);
+
+		removed += ret == 0;
+		if (ret < 0 && !is_gone(ret) && ret != -EPERM)
+			failed(restore, nft_failed(nft), ret);
+	}
+	if (removed)
+		found(restore, "removed the tables %s", name);
 	nft_close(nft);
 }
 
 /* Only what has the run's own tag: a firewall may have been loaded anew. */
-static void restore_accepts(struct nft *nft, const char *line)
+static void restore_accepts(struct restore *restore, const char *tag)
 {
-	const char *tag = line + strlen("accepts ");
+	autofree char *what =
+		xasprintf("take rules tagged %s out of firewalls", tag);
 	struct nft *own = NULL;
-	int ret = nft ? 0 : nft_open(&own);
+	int ret = restore->nft ? 0 : nft_open(&own);
 
-	debug("taking rules tagged %s out of firewalls", tag);
 	if (!ret)
-		ret = foreign_withdraw(nft ? nft : own, tag);
+		ret = foreign_withdraw(own ? own : restore->nft, tag);
 	if (ret < 0)
-		warn("cannot take rules tagged %s out of firewalls: %s", tag,
-		     strerror(-ret));
+		failed(restore, what, ret);
+	if (ret > 0)
+		found(restore, "took %d rules tagged %s out of firewalls", ret,
+		      tag);
 	nft_close(own);
 }
 
-static void restore_legacy(const char *line)
+static void restore_legacy(struct restore *restore, const char *text)
 {
 	char interface[IFNAMSIZ];
 	char tag[FOREIGN_TAG_SIZE];
+	autofree char *what = NULL;
 	unsigned family;
 	int ret;
 
-	if (sscanf(line, "legacy %u %15s %63s", &family, interface, tag) != 3)
+	if (sscanf(text, "%u %15s %63s", &family, interface, tag) != 3)
 		return;
-	debug("taking rules tagged %s out of %s", tag,
-	      legacy_name((sa_family_t)family));
+	what = xasprintf("take rules tagged %s out of %s", tag,
+			 legacy_name((sa_family_t)family));
 	ret = legacy_withdraw((sa_family_t)family, interface, tag);
 	/* -EIO: somebody else has, as a firewall does that is loaded anew. */
 	if (ret < 0 && ret != -EIO)
-		warn("cannot take rules tagged %s out of %s: %s", tag,
-		     legacy_name((sa_family_t)family), strerror(-ret));
+		failed(restore, what, ret);
+	else if (!ret)
+		found(restore, "took rules tagged %s out of %s", tag,
+		      legacy_name((sa_family_t)family));
 }
 
-static void restore_cgroup(const char *line)
+static void restore_cgroup(struct restore *restore, const char *path)
 {
-	const char *path = line + strlen("cgroup ");
-	int ret = cgroup_remove(path);
+	autofree char *what = xasprintf("remove cgroup %s", path);
+	unsigned moved;
+	int ret = cgroup_remove(path, &moved);
 
-	debug("removing cgroup %s", path);
-	if (ret < 0 && ret != -ENOENT)
-		warn("cannot remove cgroup %s: %s", path, strerror(-ret));
+	if (ret < 0)
+		failed(restore, what, ret);
+	else if (ret && moved)
+		found(restore,
+		      "removed the cgroup %s, whose processes run on, without "
+		      "a network",
+		      path);
+	else if (ret)
+		found(restore, "removed the cgroup %s", path);
+}
+
+/* clang-format scatters tables whose rows are short. */
+/* clang-format off */
+
+/* What a line of a record begins with. */
+static const struct {
+	const char *word;
+	bool stale; /* one's own takes a while, and goes behind the prompt */
+	void (*restore)(struct restore *restore, const char *rest);
+} kinds[] = {
+	{ "rule ", false, restore_rule },
+	{ "to ", false, restore_rule_to },
+	{ "accepts ", false, restore_accepts },
+	{ "legacy ", false, restore_legacy },
+	{ "link ", true, restore_link },
+	{ "table ", true, restore_table },
+	{ "cgroup ", false, restore_cgroup },
+};
+
+/* clang-format on */
+
+/* Names and numbers are used again: somebody who lives may have the same. */
+static bool is_of_the_living(const struct restore *restore, const char *line)
+{
+	autofree char *whole = xasprintf("\n%s\n", line);
+
+	return restore->lives && strstr(restore->lives, whole);
+}
+
+static void restore_line(struct restore *restore, const char *line)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		size_t length = strlen(kinds[i].word);
+
+		if (!strncmp(line, kinds[i].word, length) &&
+		    (restore->stale || !kinds[i].stale))
+			kinds[i].restore(restore, line + length);
+	}
 }
 
 /*
- * Put back all that the record of a run behind @fd tells, over @rtnl and @nft,
- * or a socket of its own if that is NULL; links and tables only if the run is
- * @stale. Goes on past failures, which are told.
+ * Put back all that the record of a run behind @fd tells; links and tables only
+ * if it is stale. Goes on past failures, which are told and counted.
  */
-void restore_run(struct rtnl *rtnl, struct nft *nft, int fd, bool stale)
+void restore_run(struct restore *restore, int fd)
 {
 	FILE *file = fdopen(dup(fd), "r");
 	char *line = NULL;
@@ -246,21 +366,8 @@ void restore_run(struct rtnl *rtnl, struct nft *nft, int fd, bool stale)
 	rewind(file);
 	while (getline(&line, &size, file) > 0) {
 		line[strcspn(line, "\n")] = '\0';
-		if (!strncmp(line, "rule ", 5))
-			restore_rule(rtnl, line);
-		if (!strncmp(line, "to ", 3))
-			restore_rule_to(rtnl, line);
-		if (!strncmp(line, "accepts ", 8))
-			restore_accepts(nft, line);
-		if (!strncmp(line, "legacy ", 7))
-			restore_legacy(line);
-		/* One's own takes a while, and goes behind the prompt. */
-		if (stale && !strncmp(line, "link ", 5))
-			restore_link(rtnl, line);
-		if (stale && !strncmp(line, "table ", 6))
-			restore_table(line);
-		if (!strncmp(line, "cgroup ", 7))
-			restore_cgroup(line);
+		if (!is_of_the_living(restore, line))
+			restore_line(restore, line);
 	}
 	free(line);
 	fclose(file);

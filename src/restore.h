@@ -10,7 +10,18 @@
 /* In a record beside each value: it overrules the forwarding of interfaces. */
 #define IP_FORWARD "net/ipv4/ip_forward"
 
-void restore_sysctl(int fd);
-void restore_run(struct rtnl *rtnl, struct nft *nft, int fd, bool stale);
+/* For whom it is put back, and how that went. */
+struct restore {
+	struct rtnl *rtnl; /* on the host; borrowed */
+	struct nft *nft;   /* likewise; or NULL for one of its own */
+	bool stale;	   /* the run is dead, and others put it back */
+	bool aloud;	   /* the user asked for it: tell each thing */
+	const char *lives; /* the records of all that live, if stale */
+	unsigned found;
+	unsigned failed; /* and what is to be done was told */
+};
+
+void restore_sysctl(struct restore *restore, int fd);
+void restore_run(struct restore *restore, int fd);
 
 #endif

@@ -4,26 +4,17 @@
  * sysctls, policy-routing rules with their tables, accepts in the firewalls of
  * others, cgroups, links whose namespace somebody keeps alive, and nftables
  * tables on kernels where nobody can own them. Each is written down before it
- * is made, below /run/nsntrace, one directory for each network namespace that
- * is somebody's host:
- *
- *   sysctl.*  "NAME OLD OURS IP_FORWARD". Shared: every run that needs the
- *             value holds a shared lock, the last one puts the old value back.
- *   run.*     what belongs to one run. Its keeper holds an exclusive lock.
- *
- * The kernel drops a lock with its process, even on kill -9. So whatever can
- * be locked here belongs to nobody any more, and the next run puts it back.
+ * is made, in the records of state.c, so that the next run can put back what a
+ * killed one could not.
  */
 #include "undo.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,8 +22,8 @@
 #include "base/log.h"
 #include "base/sysctl.h"
 #include "restore.h"
-
-#define STATE_DIR "/run/nsntrace"
+#include "stale.h"
+#include "state.h"
 
 /* A sysctl that this run holds at a value, with others perhaps. */
 struct held {
@@ -44,59 +35,12 @@ struct undo {
 	struct rtnl *rtnl; /* borrowed */
 	struct nft *nft;   /* likewise, once there are accepts */
 	char *dir;
-	char *record; /* path of the run's own file */
+	char *record; /* path of the run's own file; NULL: it is in memory */
 	int record_fd;
+	int unrecorded; /* why it is, a positive errno */
 	struct held *held;
 	size_t held_count;
 };
-
-/*
- * Which namespace is this? A cookie is never used twice (5.14); else the inode
- * number, which is only unique among the living.
- */
-static uint64_t netns_cookie(void)
-{
-	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	uint64_t cookie = 0;
-	socklen_t size = sizeof(cookie);
-	struct stat status;
-
-	if (fd >= 0 &&
-	    getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0)
-		return cookie;
-
-	return stat("/proc/self/ns/net", &status) == 0 ? status.st_ino : 0;
-}
-
-/* Open a file of the state directory, which others may be removing. */
-static int open_state(const char *dir, const char *path)
-{
-	for (int attempt = 0; attempt < 100; attempt++) {
-		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-			      0600);
-
-		if (fd >= 0)
-			return fd;
-		if (errno != ENOENT)
-			return -errno;
-		if (mkdir(STATE_DIR, 0755) < 0 && errno != EEXIST)
-			return -errno;
-		if (mkdir(dir, 0755) < 0 && errno != EEXIST && errno != ENOENT)
-			return -errno;
-	}
-
-	return -ENOENT;
-}
-
-/* Whether @path still names the file behind @fd: it may have been removed. */
-static bool is_current(int fd, const char *path)
-{
-	struct stat ours;
-	struct stat theirs;
-
-	return fstat(fd, &ours) == 0 && stat(path, &theirs) == 0 &&
-	       ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
-}
 
 static bool is_empty(int fd)
 {
@@ -105,57 +49,41 @@ static bool is_empty(int fd)
 	return fstat(fd, &status) == 0 && status.st_size == 0;
 }
 
-static int lock(int fd, int how)
+/* Whether a host has no place for records, which nobody can do much about. */
+static bool is_no_place(int err)
 {
-	while (flock(fd, how) < 0) {
-		if (errno != EINTR)
-			return -errno;
-	}
+	return err == EROFS || err == EACCES || err == EPERM || err == ENOENT ||
+	       err == ENOTDIR;
+}
+
+/*
+ * What the run puts back itself need not be in a file; only a killed run
+ * leaves it then. How that differs for what runs share, see set_for_good().
+ */
+static int open_in_memory(struct undo *undo, int reason)
+{
+	undo->record_fd = memfd_create("nsntrace-record", MFD_CLOEXEC);
+	if (undo->record_fd < 0)
+		return fail(errno, "cannot keep a record in memory");
+	undo->unrecorded = reason;
+	debug("keeping the record in memory, as " STATE_DIR
+	      " cannot be written: %s",
+	      strerror(reason));
 
 	return 0;
-}
-
-/* Put back what @name in the state directory tells, if nobody holds it. */
-static void restore_stale(struct undo *undo, const char *name)
-{
-	autofree char *path = xasprintf("%s/%s", undo->dir, name);
-	autoclose int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return;
-	if (!is_current(fd, path))
-		return;
-	if (!strncmp(name, "sysctl.", 7))
-		restore_sysctl(fd);
-	if (!strncmp(name, "run.", 4))
-		restore_run(undo->rtnl, NULL, fd, true);
-	unlink(path);
-}
-
-/* Look for what killed runs left, and put it back. */
-static void restore_all_stale(struct undo *undo)
-{
-	DIR *dir = opendir(undo->dir);
-	struct dirent *entry;
-
-	if (!dir)
-		return;
-	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] != '.')
-			restore_stale(undo, entry->d_name);
-	}
-	closedir(dir);
 }
 
 /* Open the run's own record. One that is cleaned away at once is no record. */
 static int open_record(struct undo *undo)
 {
 	for (unsigned i = 0;; i++) {
-		autofree char *path =
-			xasprintf("%s/run.%d.%u", undo->dir, (int)getpid(), i);
-		autoclose int fd = open_state(undo->dir, path);
+		autofree char *path = xasprintf("%s/" STATE_RUN "%d.%u",
+						undo->dir, (int)getpid(), i);
+		autoclose int fd = state_open(undo->dir, path);
 		int ret;
 
+		if (fd < 0 && is_no_place(-fd))
+			return open_in_memory(undo, -fd);
 		if (fd < 0)
 			return fail(-fd, "cannot open %s", path);
 		/* The same process number in another container. */
@@ -166,20 +94,13 @@ static int open_record(struct undo *undo)
 			unlink(path);
 			return ret;
 		}
-		if (!is_current(fd, path))
+		if (!state_is_current(fd, path))
 			continue;
 		undo->record = path;
 		path = NULL;
 		undo->record_fd = take_fd(&fd);
 		return 0;
 	}
-}
-
-/* Other runs may need them: then they are not empty. */
-static void remove_directories(const struct undo *undo)
-{
-	rmdir(undo->dir);
-	rmdir(STATE_DIR);
 }
 
 /*
@@ -194,12 +115,11 @@ int undo_open(struct undo **undo, struct rtnl *rtnl)
 
 	list->rtnl = rtnl;
 	list->record_fd = -1;
-	list->dir = xasprintf(STATE_DIR "/%llu",
-			      (unsigned long long)netns_cookie());
-	restore_all_stale(list);
+	list->dir = state_directory();
+	stale_restore(rtnl, list->dir);
 	ret = open_record(list);
 	if (ret < 0) {
-		remove_directories(list);
+		state_remove_directories(list->dir);
 		free(list->dir);
 		free(list);
 		return ret;
@@ -245,6 +165,27 @@ static int join(const char *name, const char *value)
 	return ret < 0 ? fail(-ret, "cannot set %s=%s", name, value) : 0;
 }
 
+/*
+ * Nobody can tell here whether another run needs the value, and one run must
+ * not take it away from another: so it stays.
+ */
+static int set_for_good(const struct undo *undo, const char *name,
+			const char *value)
+{
+	int ret;
+
+	if (sysctl_is(name, value))
+		return 0;
+	ret = sysctl_write(name, value);
+	if (ret < 0)
+		return fail(-ret, "cannot set %s=%s", name, value);
+	warn("%s=%s will stay: which runs need it cannot be recorded "
+	     "in " STATE_DIR ": %s",
+	     name, value, strerror(undo->unrecorded));
+
+	return 0;
+}
+
 static bool is_held(const struct undo *undo, const char *path)
 {
 	for (size_t i = 0; i < undo->held_count; i++) {
@@ -272,26 +213,29 @@ static void hold(struct undo *undo, char **path, int *fd)
  */
 int undo_sysctl(struct undo *undo, const char *name, const char *value)
 {
-	autofree char *path = xasprintf("%s/sysctl.%s", undo->dir, name);
+	autofree char *path =
+		xasprintf("%s/" STATE_SYSCTL "%s", undo->dir, name);
 	int ret;
 
 	for (char *at = path + strlen(undo->dir) + 1; *at; at++) {
 		if (*at == '/')
 			*at = ',';
 	}
+	if (undo->unrecorded)
+		return set_for_good(undo, name, value);
 	/* An interface made anew under its old name has no value of ours. */
 	if (is_held(undo, path))
 		return join(name, value);
 
 	for (;;) {
-		autoclose int fd = open_state(undo->dir, path);
+		autoclose int fd = state_open(undo->dir, path);
 
 		if (fd < 0)
 			return fail(-fd, "cannot open %s", path);
-		ret = lock(fd, LOCK_SH);
+		ret = state_lock(fd, LOCK_SH);
 		if (ret < 0)
 			return fail(-ret, "cannot lock %s", path);
-		if (!is_current(fd, path))
+		if (!state_is_current(fd, path))
 			continue;
 		if (!is_empty(fd)) {
 			ret = join(name, value);
@@ -300,10 +244,10 @@ int undo_sysctl(struct undo *undo, const char *name, const char *value)
 			return ret;
 		}
 		/* Changing the lock lets others in between: look again. */
-		ret = lock(fd, LOCK_EX);
+		ret = state_lock(fd, LOCK_EX);
 		if (ret < 0)
 			return fail(-ret, "cannot lock %s", path);
-		if (!is_current(fd, path) || !is_empty(fd))
+		if (!state_is_current(fd, path) || !is_empty(fd))
 			continue;
 		ret = set_first(fd, name, value, path);
 		if (ret <= 0) {
@@ -406,16 +350,20 @@ int undo_cgroup(struct undo *undo, const char *path)
 }
 
 /* Leave a shared value; whoever is the last puts the old one back. */
-static void release(struct held *held)
+static void release(struct held *held, struct restore *restore)
 {
+	unsigned failed = restore->failed;
+
 	/*
 	 * A failed upgrade has dropped the shared lock, which is just what is
 	 * wanted: somebody else still needs the value.
 	 */
 	if (flock(held->fd, LOCK_EX | LOCK_NB) == 0 &&
-	    is_current(held->fd, held->file)) {
-		restore_sysctl(held->fd);
-		unlink(held->file);
+	    state_is_current(held->fd, held->file)) {
+		restore_sysctl(restore, held->fd);
+		/* What could not be put back now can be later. */
+		if (restore->failed == failed)
+			unlink(held->file);
 	}
 	fd_close(&held->fd);
 	free(held->file);
@@ -426,15 +374,21 @@ static void release(struct held *held)
  */
 void undo_all(struct undo *undo)
 {
+	struct restore shared = { 0 };
+	struct restore own = { 0 };
+
 	if (!undo)
 		return;
 
 	for (size_t i = undo->held_count; i-- > 0;)
-		release(&undo->held[i]);
-	restore_run(undo->rtnl, undo->nft, undo->record_fd, false);
-	unlink(undo->record);
+		release(&undo->held[i], &shared);
+	own.rtnl = undo->rtnl;
+	own.nft = undo->nft;
+	restore_run(&own, undo->record_fd);
+	if (undo->record && !own.failed)
+		unlink(undo->record);
 	fd_close(&undo->record_fd);
-	remove_directories(undo);
+	state_remove_directories(undo->dir);
 	free(undo->held);
 	free(undo->record);
 	free(undo->dir);

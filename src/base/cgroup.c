@@ -8,6 +8,7 @@
  */
 #include "base/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -223,38 +224,89 @@ int cgroup_wait_empty(const struct cgroup *cgroup, int timeout_ms)
 	}
 }
 
-/*
- * Remove the cgroup @path, of v1 or v2. Whoever still lives in it is moved up
- * to its parent first: it goes on, as it would have without us, and is thawed
- * by that if need be. Returns 0 or -errno.
- */
-int cgroup_remove(const char *path)
+/* Some cgroup below @path, which the caller frees, or NULL. */
+static char *child_of(const char *path)
 {
-	autofree char *parent = xasprintf("%s/../cgroup.procs", path);
+	DIR *dir = opendir(path);
+	char *child = NULL;
+	struct dirent *entry;
+
+	if (!dir)
+		return NULL;
+	while (!child && (entry = readdir(dir))) {
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			child = xasprintf("%s/%s", path, entry->d_name);
+	}
+	closedir(dir);
+
+	return child;
+}
+
+/* Some cgroup that has none below it: @path or below; the caller frees it. */
+static char *leaf_of(const char *path)
+{
+	char *leaf = xstrdup(path);
+	char *child;
+
+	while ((child = child_of(leaf))) {
+		free(leaf);
+		leaf = child;
+	}
+
+	return leaf;
+}
+
+/* Move all processes of the cgroup @path to @target. Returns how many. */
+static unsigned move_all(const char *path, const char *target)
+{
 	autofree char *procs = xasprintf("%s/cgroup.procs", path);
+	FILE *file = fopen(procs, "re");
+	unsigned moved = 0;
+	int pid;
 
-	for (int attempt = 0; attempt < 100; attempt++) {
-		FILE *file;
-		char pid[16];
+	while (file && fscanf(file, "%d", &pid) == 1) {
+		/* One that has ended meanwhile is no loss. */
+		if (cgroup_move(target, pid) == 0)
+			moved++;
+		else
+			debug("cannot move process %d up", pid);
+	}
+	if (file)
+		fclose(file);
 
-		if (rmdir(path) == 0 || errno == ENOENT)
+	return moved;
+}
+
+/* A cgroup that so many steps do not empty is being filled. */
+#define REMOVE_STEPS_MAX 1000
+
+/*
+ * Remove the cgroup @path, of v1 or v2, and those that somebody has made below
+ * it. Whoever still lives there is moved up to its parent first, and counted
+ * in @moved: it goes on, as it would have without us, and is thawed by that if
+ * need be. Returns 1, or 0 if there was none, or -errno.
+ */
+int cgroup_remove(const char *path, unsigned *moved)
+{
+	autofree char *parent = xasprintf("%s/..", path);
+
+	*moved = 0;
+	for (int step = 0; step < REMOVE_STEPS_MAX; step++) {
+		autofree char *leaf = NULL;
+
+		if (rmdir(path) == 0)
+			return 1;
+		if (errno == ENOENT)
 			return 0;
 		/* Read-only, the kernel does not look whether it is there. */
 		if (errno == EROFS && access(path, F_OK) < 0)
 			return 0;
 		if (errno != EBUSY)
 			return -errno;
-
-		file = fopen(procs, "re");
-		while (file && fscanf(file, "%15s", pid) == 1) {
-			autoclose int fd = open(parent, O_WRONLY | O_CLOEXEC);
-
-			/* One that has ended meanwhile is no loss. */
-			if (fd >= 0 && write(fd, pid, strlen(pid)) < 0)
-				debug("cannot move process %s up", pid);
-		}
-		if (file)
-			fclose(file);
+		leaf = leaf_of(path);
+		*moved += move_all(leaf, parent);
+		if (strcmp(leaf, path) != 0)
+			rmdir(leaf);
 	}
 
 	return -EBUSY;

@@ -21,7 +21,7 @@ int cgroup_kill(int kill_fd);
 size_t cgroup_pids(const struct cgroup *cgroup, pid_t *pids, size_t max);
 int cgroup_move(const char *path, pid_t pid);
 int cgroup_wait_empty(const struct cgroup *cgroup, int timeout_ms);
-int cgroup_remove(const char *path);
+int cgroup_remove(const char *path, unsigned *moved);
 void cgroup_close(struct cgroup *cgroup);
 
 #endif

@@ -358,7 +358,7 @@ static int withdraw_once(struct nft *nft, const struct foreign_chain *chain,
 	}
 	free(tagged.handle);
 
-	return ret;
+	return ret < 0 ? ret : (int)tagged.count;
 }
 
 static int withdraw(struct nft *nft, const struct foreign_chain *chain,
@@ -375,21 +375,25 @@ static int withdraw(struct nft *nft, const struct foreign_chain *chain,
 
 /*
  * Take the accepts tagged @tag out of all chains. Goes on past a failure.
- * Returns 0 or the first -errno.
+ * Returns how many rules were taken out, or the first -errno.
  */
 int foreign_withdraw(struct nft *nft, const char *tag)
 {
 	struct foreign_chains chains;
 	int first = foreign_chains(nft, &chains);
+	int count = 0;
 
 	for (size_t i = 0; i < chains.count; i++) {
 		int ret = withdraw(nft, &chains.chain[i], tag);
 
-		first = first ? first : ret;
+		if (ret >= 0)
+			count += ret;
+		else if (!first)
+			first = ret;
 	}
 	foreign_chains_free(&chains);
 
-	return first;
+	return first ? first : count;
 }
 
 /*

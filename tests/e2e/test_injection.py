@@ -53,8 +53,8 @@ CASES = [
     *[(f"sendto:error=EPERM:when={n}", "", "cannot .*: Operation not permitted")
       for n in (1, 2, 3, 4, 5)],
     ("bind:error=EADDRINUSE", "", "cannot open a route netlink socket: .*"),
-    ("mkdir:error=EROFS:when=2", "",
-     "cannot open /run/nsntrace/.*: Read-only file system"),
+    ("mkdir:error=ENOSPC:when=2", "",
+     "cannot open /run/nsntrace/.*: No space left on device"),
     ("flock:error=ENOLCK", "", "cannot lock /run/nsntrace/.*: No locks available"),
     ("openat:error=EIO", "trace.pcap",
      "cannot write to 'trace.pcap': Input/output error"),

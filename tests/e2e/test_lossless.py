@@ -5,7 +5,6 @@ The queue is small in most tests, so that little traffic fills it. Whether the
 program is frozen is read from its cgroup's own switch.
 """
 
-import contextlib
 import os
 import re
 import signal
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from captures import packets, tcpdump_reads
+from freezing import Switch, mounts, runs_on, without
 from killing import PORT, Host
 from lab import INTERNET, Lab
 from runs import alive, program, status, wait_roles
@@ -98,37 +98,6 @@ class Sink(threading.Thread):
                 time.sleep(max(early, 0))
 
 
-class Switch:
-    """The switch of the cgroup that a run has made for its program."""
-
-    def __init__(self, pid):
-        own = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-        name, self.directory = next(
-            (controllers, mount + path)
-            for number, controllers, path in (one.split(":", 2) for one in own)
-            if re.search(r"/nsntrace-\d+-\w+$", path)
-            for mount in _mounts(controllers))
-        self.file = Path(self.directory) / (
-            "freezer.state" if name else "cgroup.freeze")
-
-    def thaw(self):
-        with contextlib.suppress(FileNotFoundError):
-            self.file.write_text("0" if self.file.suffix == ".freeze"
-                                 else "THAWED")
-
-    def is_on(self):
-        return self.file.read_text().strip() not in ("0", "THAWED")
-
-
-def _mounts(controllers):
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        left, right = line.split(" - ")
-        kind, options = right.split()[0], right.split()[-1].split(",")
-        if kind == ("cgroup" if controllers else "cgroup2") and (
-                not controllers or controllers in options):
-            yield left.split()[4]
-
-
 frozen = []  # the switch of every run that was
 
 
@@ -159,20 +128,6 @@ def counts(stderr):
     paused = re.search(r"^The program was paused (\d+) times?, for \d+\.\d s",
                        stderr, re.M)
     return *map(int, found.groups()), int(paused[1]) if paused else 0
-
-
-def runs_on(pid):
-    """Whether a process does something."""
-    def switches():
-        return status(pid)["voluntary_ctxt_switches"]
-    before = switches()
-    wait_for(lambda: switches() != before, 5, f"life in {pid}")
-
-
-def without(lab, *hierarchies):
-    """Make a host that has fewer cgroups: no "" (v2), no "freezer"."""
-    for name in hierarchies:
-        lab.sh('umount -l "$1"', next(_mounts(name)))
 
 
 @pytest.fixture(scope="module", params=["v2", "v1"])
@@ -357,7 +312,7 @@ def test_nested(lab):
     shift; "$@"
     grep -q 'frozen 1' $own/cgroup.events && echo still frozen >&2
     kill -KILL $!; wait $!; rmdir $own"""
-    mount = next(_mounts(""))
+    mount = next(mounts(""))
     front = start(lab, "sh", "-c", script, "sh", mount, *LOCAL_FLOOD)
     sink = Sink(front.stdout, lab.dir / "trace.pcap")
     stderr = front.stderr.read().decode()

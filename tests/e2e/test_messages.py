@@ -198,7 +198,7 @@ def test_help_into_a_full_disk(lab, option):
 @pytest.mark.parametrize("arguments", [
     ["-L", "80"],
     ["--localhost", "53/udp"], ["-P", "8080:80"], ["--publish", "80"],
-    ["--cleanup"], ["--doctor"], ["--doctor=json"], ["-k"], ["--tls-keys"],
+    ["--doctor"], ["--doctor=json"], ["-k"], ["--tls-keys"],
     ["--keylog", "FILE"], ["-Y", "http"], ["--show"], ["-p", "1"],
     ["--pid", "1"], ["--json", "FILE"], ["--engine", "gateway"],
     ["-e", "preload"]], ids=" ".join)

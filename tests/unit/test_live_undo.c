@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -92,6 +93,10 @@ static void obey(char order, struct undo **undo, struct rtnl *rtnl)
 	case 'x':
 		if (undo_sysctl(*undo, "net/ipv4/conf/none/forwarding", "1") >=
 		    0)
+			_exit(2);
+		break;
+	case 'l':
+		if (undo_link(*undo, if_nametoindex("nsn-7"), "nsn-7") < 0)
 			_exit(2);
 		break;
 	case 'u':
@@ -416,6 +421,37 @@ static void test_tables_go(void **state)
 	assert_true(run_is_empty());
 }
 
+static int remove_link(void **state)
+{
+	(void)state;
+
+	return system("ip link delete nsn-7 2>/dev/null") < 0;
+}
+
+/* Numbers and names are used again: what a living run has too stays. */
+static void test_names_are_used_again(void **state)
+{
+	struct process killed = start();
+	struct process living = start();
+	struct process next;
+
+	(void)state;
+	assert_int_equal(system("ip link add nsn-7 type veth peer name nsn-8"),
+			 0);
+	order(&killed, 'l');
+	order(&living, 'l');
+	finish(&killed, SIGKILL);
+	next = start();
+	assert_true(if_nametoindex("nsn-7") > 0);
+	finish(&next, SIGKILL);
+	finish(&living, SIGKILL);
+	next = start();
+	assert_int_equal(if_nametoindex("nsn-7"), 0);
+	order(&next, 'u');
+	finish(&next, 0);
+	assert_true(run_is_empty());
+}
+
 /* A value that is not there leaves no file behind. */
 static void test_no_such_value(void **state)
 {
@@ -474,6 +510,8 @@ int main(void)
 		cmocka_unit_test_setup(test_rule_to_main_goes, set_up),
 		cmocka_unit_test_setup(test_main_is_never_emptied, set_up),
 		cmocka_unit_test_setup(test_tables_go, set_up),
+		cmocka_unit_test_setup_teardown(test_names_are_used_again,
+						set_up, remove_link),
 		cmocka_unit_test_setup(test_no_such_value, set_up),
 		cmocka_unit_test_setup(test_crowd, set_up),
 	};
