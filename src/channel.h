@@ -14,24 +14,24 @@
 enum message_type {
 	MESSAGE_LINE,	   /* anybody to front: something to say */
 	MESSAGE_BUILT,	   /* tracer to keeper: the uplink's inner half */
-	MESSAGE_LISTENERS, /* tracer to relay: sockets made inside */
-	MESSAGE_READY,	   /* tracer to keeper: capturing, without rights */
-	MESSAGE_FREEZER,   /* keeper to front: with --lossless */
-	MESSAGE_STARTING,  /* keeper to front: the program waits */
-	MESSAGE_GO,	   /* front to keeper: release it */
-	MESSAGE_FILE,	   /* keeper to tracer: where the trace goes */
-	MESSAGE_NEXT,	   /* tracer to keeper: that file is full */
-	MESSAGE_WRITING,   /* tracer to keeper: so it is, and packets flow */
-	MESSAGE_REPORT,	   /* the held program to keeper */
-	MESSAGE_SIGNAL,	   /* front to keeper: for the program */
-	MESSAGE_ENDED,	   /* keeper to front: the program has ended */
-	MESSAGE_LIVE,	   /* front to keeper: the live line comes or goes */
-	MESSAGE_PROGRESS,  /* front to keeper to tracer, and the answer back */
-	MESSAGE_CUT,	   /* front to keeper to tracer: wait no longer */
-	MESSAGE_STOP,	   /* keeper to tracer: the program has ended */
-	MESSAGE_TROUBLE,   /* tracer to keeper: the trace is cut short */
-	MESSAGE_DONE,	   /* tracer to keeper: the file is closed */
-	MESSAGE_FINISHED,  /* keeper to front: the host is as it was */
+	MESSAGE_LISTENERS, /* tracer, keeper to relay: made on the other side */
+	MESSAGE_READY,	  /* tracer, relay to keeper: at work, without rights */
+	MESSAGE_FREEZER,  /* keeper to front: with --lossless */
+	MESSAGE_STARTING, /* keeper to front: the program waits */
+	MESSAGE_GO,	  /* front to keeper: release it */
+	MESSAGE_FILE,	  /* keeper to tracer: where the trace goes */
+	MESSAGE_NEXT,	  /* tracer to keeper: that file is full */
+	MESSAGE_WRITING,  /* tracer to keeper: so it is, and packets flow */
+	MESSAGE_REPORT,	  /* the held program to keeper */
+	MESSAGE_SIGNAL,	  /* front to keeper: for the program */
+	MESSAGE_ENDED,	  /* keeper to front: the program has ended */
+	MESSAGE_LIVE,	  /* front to keeper: the live line comes or goes */
+	MESSAGE_PROGRESS, /* front to keeper to tracer, and the answer back */
+	MESSAGE_CUT,	  /* front to keeper to tracer: wait no longer */
+	MESSAGE_STOP,	  /* keeper to tracer, relay: the program has ended */
+	MESSAGE_TROUBLE,  /* tracer to keeper: the trace is cut short */
+	MESSAGE_DONE,	  /* tracer to keeper: the file is closed */
+	MESSAGE_FINISHED, /* keeper to front: the host is as it was */
 };
 
 #define LINE_TEXT_SIZE	  1024

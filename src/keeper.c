@@ -27,12 +27,11 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "channel.h"
+#include "keeper_children.h"
 #include "keeper_loop.h"
 #include "keeper_tree.h"
 #include "mounts.h"
-#include "relay/relay.h"
 #include "series.h"
-#include "tracer.h"
 #include "undo.h"
 #include "uplink/uplink.h"
 
@@ -42,75 +41,6 @@
 /* How long what was captured may take to be saved when the run breaks off. */
 #define SAVE_MS 500
 
-/*
- * A child of ours keeps what it needs and nothing else: not the way to front,
- * which would hide our death; no lock, which would outlive us; none of the
- * user's descriptors.
- */
-static void detach_child(int *keep, size_t count)
-{
-	fd_leave_standard_streams();
-	fd_close_others(keep, count);
-	/* Out of the user's job: it may outlive front for a moment. */
-	setpgid(0, 0);
-	if (chdir("/") < 0)
-		debug("cannot leave the directory");
-}
-
-static int start_relay(struct keeper *keeper)
-{
-	const struct plan *plan = keeper->plan;
-	autoclose int pidfd = -1;
-	int pair[2];
-	int ret = channel_pair(pair);
-
-	if (ret < 0)
-		return ret;
-	keeper->relay.pid = proc_fork(&pidfd);
-	if (!keeper->relay.pid) {
-		detach_child(&pair[1], 1);
-		relay_main(plan->services, plan->service_count, &plan->observer,
-			   pair[1]);
-	}
-	close(pair[1]);
-	keeper->relay.channel = pair[0];
-	keeper->relay.gone = false;
-	if (keeper->relay.pid < 0)
-		return fail(-keeper->relay.pid, "cannot fork");
-
-	return 0;
-}
-
-static int start_tracer(struct keeper *keeper)
-{
-	autoclose int pidfd = -1;
-	int pair[2];
-	int ret = channel_pair(pair);
-
-	if (ret < 0)
-		return ret;
-	keeper->tracer.pid = proc_fork(&pidfd);
-	if (!keeper->tracer.pid) {
-		int keep[4] = { pair[1], rtnl_fd(keeper->host) };
-		size_t count = 2;
-
-		if (keeper->relay.channel >= 0)
-			keep[count++] = keeper->relay.channel;
-		if (keeper->freezer.fd >= 0)
-			keep[count++] = keeper->freezer.fd;
-		detach_child(keep, count);
-		tracer_main(keeper->plan, pair[1], keeper->host,
-			    keeper->relay.channel, &keeper->freezer);
-	}
-	close(pair[1]);
-	keeper->tracer.channel = pair[0];
-	keeper->tracer.gone = false;
-	if (keeper->tracer.pid < 0)
-		return fail(-keeper->tracer.pid, "cannot fork");
-
-	return 0;
-}
-
 /* Everything that changes the host or needs to know what was changed. */
 static int prepare(struct keeper *keeper)
 {
@@ -118,13 +48,16 @@ static int prepare(struct keeper *keeper)
 
 	if (ret < 0)
 		return fail(-ret, "cannot open a route netlink socket");
+	ret = keeper_take_ports(keeper);
+	if (ret < 0)
+		return ret;
 	ret = undo_open(&keeper->undo, keeper->host);
 	if (!ret)
 		ret = keeper_make_cgroup(keeper);
-	if (!ret && keeper->plan->service_count)
-		ret = start_relay(keeper);
 	if (!ret)
-		ret = start_tracer(keeper);
+		ret = keeper_start_relay(keeper);
+	if (!ret)
+		ret = keeper_start_tracer(keeper);
 
 	return ret;
 }
@@ -241,10 +174,16 @@ static int set_up(struct keeper *keeper)
 	if (!ret)
 		ret = build_uplink(keeper);
 	if (!ret)
+		ret = keeper_start_publisher(keeper);
+	if (!ret)
 		ret = hold_program(keeper);
 	/* Opening the capture takes longest: the rest was done meanwhile. */
 	if (!ret)
-		ret = keeper_await(keeper, &keeper->ready);
+		ret = keeper_await(keeper, &keeper->tracer.ready);
+	if (!ret && keeper->plan->service_count)
+		ret = keeper_await(keeper, &keeper->relay.ready);
+	if (!ret && keeper->plan->published_count)
+		ret = keeper_await(keeper, &keeper->publisher.ready);
 	if (!ret)
 		ret = send_file(keeper);
 	if (ret < 0)
@@ -308,11 +247,12 @@ static void drain(struct keeper *keeper)
 		.linger_ms = keeper->plan->options->linger_ms,
 	};
 
-	if (!keeper->ready)
+	if (!keeper->tracer.ready)
 		return;
 	if (keeper->cut || keeper->broken || keeper->exec_error)
 		stop.linger_ms = 0;
 	keeper->draining = true;
+	keeper_stop_relays(keeper);
 	channel_send(keeper->tracer.channel, MESSAGE_STOP, &stop, sizeof(stop),
 		     NULL, 0);
 	while (!keeper->done && !keeper->tracer.gone && !keeper->broken &&
@@ -324,7 +264,8 @@ static void drain(struct keeper *keeper)
 static void tell_front(struct keeper *keeper, unsigned left)
 {
 	struct message_finished finished = {
-		.failed = keeper->broken || (keeper->ready && !keeper->done),
+		.failed = keeper->broken ||
+			  (keeper->tracer.ready && !keeper->done),
 		.executed = keeper->executed && keeper->ended,
 		.exec_error = keeper->exec_error,
 		.wstatus = keeper->wstatus,
@@ -357,13 +298,12 @@ static void clear_away(struct keeper *keeper, unsigned left)
 		keeper->uplink.ops->cut(&keeper->uplink);
 	program_close(&keeper->program);
 	fd_close(&keeper->tracer.channel);
-	fd_close(&keeper->relay.channel);
 	fd_close(&keeper->netns);
 	fd_close(&keeper->mount_ns);
 	if (keeper->tracer.pid > 0)
 		waitpid(keeper->tracer.pid, NULL, 0);
-	if (keeper->relay.pid > 0)
-		waitpid(keeper->relay.pid, NULL, 0);
+	keeper_end_relays(keeper, keeper->draining && !left && !keeper->cut &&
+					  !keeper->broken);
 	if (keeper->uplink_up)
 		keeper->uplink.ops->down(&keeper->uplink);
 	rtnl_close(keeper->host);
@@ -397,9 +337,10 @@ void keeper_main(const struct plan *plan, const struct heritage *heritage,
 	struct keeper keeper = {
 		.plan = plan,
 		.heritage = heritage,
-		.front = { "front", getppid(), front, false },
-		.tracer = { "tracer", 0, -1, true },
-		.relay = { "relay", 0, -1, true },
+		.front = { "front", getppid(), front, false, false },
+		.tracer = { "tracer", 0, -1, false, true },
+		.relay = { "relay", 0, -1, false, true },
+		.publisher = { "relay", 0, -1, false, true },
 		.front_pidfd = (int)syscall(SYS_pidfd_open, getppid(), 0),
 		.uplink = {
 			.ops = plan->engine == ENGINE_NAT ? &uplink_nat

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What keeper hears: one poll loop over the channels to front, tracer and
- * relay, the program's door, wait statuses and changes of the host. Everything
+ * relays, the program's door, wait statuses and changes of the host. Everything
  * that happens is noted in struct keeper, where keeper.c looks for it.
  */
 #include "keeper_loop.h"
@@ -114,9 +114,6 @@ static void hear_tracer(struct keeper *keeper, const struct message *message)
 		keeper->netns = message->fds[0];
 		keeper->built = true;
 		break;
-	case MESSAGE_READY:
-		keeper->ready = true;
-		break;
 	case MESSAGE_WRITING:
 		keeper->writing = true;
 		break;
@@ -138,10 +135,18 @@ static void hear_tracer(struct keeper *keeper, const struct message *message)
 	}
 }
 
+static bool is_relay(const struct keeper *keeper, const struct peer *peer)
+{
+	return peer == &keeper->relay || peer == &keeper->publisher;
+}
+
 /* One of ours has ended before its time: say so, if it could not itself. */
 static void bury(struct keeper *keeper, struct peer *peer, int wstatus)
 {
 	peer->pid = 0;
+	/* It ends when it has passed on what the program said last. */
+	if (keeper->draining && is_relay(keeper, peer))
+		return;
 	/* What breaks a run has been said. */
 	if (keeper->broken)
 		return;
@@ -166,12 +171,17 @@ static void hear(struct keeper *keeper, struct peer *peer,
 	int ret = channel_receive(peer->channel, &message);
 
 	if (ret > 0) {
-		act(keeper, &message);
+		if (message.type == MESSAGE_READY)
+			peer->ready = true;
+		else
+			act(keeper, &message);
 		return;
 	}
 	peer->gone = true;
 	/* tracer ends by itself when the file is closed. */
 	if (peer == &keeper->tracer && keeper->done)
+		return;
+	if (keeper->draining && is_relay(keeper, peer))
 		return;
 	if (peer != &keeper->front && peer->pid > 0 &&
 	    waitpid(peer->pid, &wstatus, 0) == peer->pid)
@@ -276,6 +286,8 @@ void keeper_reap(struct keeper *keeper)
 			bury(keeper, &keeper->tracer, wstatus);
 		else if (pid == keeper->relay.pid)
 			bury(keeper, &keeper->relay, wstatus);
+		else if (pid == keeper->publisher.pid)
+			bury(keeper, &keeper->publisher, wstatus);
 	}
 }
 
@@ -294,6 +306,7 @@ void keeper_turn(struct keeper *keeper, int timeout_ms)
 {
 	struct peer *tracer = &keeper->tracer;
 	struct peer *relay = &keeper->relay;
+	struct peer *publisher = &keeper->publisher;
 	struct peer *front = &keeper->front;
 	const struct uplink_ops *ops = keeper->uplink.ops;
 	struct pollfd polls[] = {
@@ -306,6 +319,7 @@ void keeper_turn(struct keeper *keeper, int timeout_ms)
 		  0 },
 		{ keeper->watch, POLLIN, 0 },
 		{ keeper->series_channel, POLLIN, 0 },
+		{ publisher->gone ? -1 : publisher->channel, POLLIN, 0 },
 	};
 
 	if (poll(polls, sizeof(polls) / sizeof(*polls), timeout_ms) < 0)
@@ -314,6 +328,8 @@ void keeper_turn(struct keeper *keeper, int timeout_ms)
 		hear(keeper, tracer, hear_tracer);
 	if (polls[2].revents)
 		hear(keeper, relay, hear_line);
+	if (polls[8].revents)
+		hear(keeper, publisher, hear_line);
 	if (polls[3].revents)
 		hear_program(keeper);
 	if (polls[4].revents)

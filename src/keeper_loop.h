@@ -19,6 +19,7 @@ struct peer {
 	const char *name;
 	pid_t pid;
 	int channel;
+	bool ready; /* tracer captures, a relay serves */
 	bool gone;
 };
 
@@ -28,7 +29,10 @@ struct keeper {
 
 	struct peer front;
 	struct peer tracer;
-	struct peer relay;
+	struct peer relay;     /* on the host, for the program */
+	struct peer publisher; /* inside, for the host: the other relay */
+	int ports[RELAY_SERVICES_MAX]; /* of the host, for the latter */
+	size_t port_count;
 	int signals;
 	int front_pidfd;
 
@@ -46,7 +50,6 @@ struct keeper {
 
 	/* What has happened so far. */
 	bool built;
-	bool ready;
 	bool prepared;
 	bool writing;
 	bool released; /* by front */

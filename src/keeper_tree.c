@@ -125,8 +125,10 @@ int keeper_hold_tree(struct keeper *keeper)
 /* Processes of the program's that still run. */
 unsigned keeper_count_left(const struct keeper *keeper)
 {
+	const pid_t except[] = { keeper->tracer.pid, keeper->publisher.pid };
 	unsigned ours = (keeper->tracer.pid > 0 ? 1 : 0) +
-			(keeper->relay.pid > 0 ? 1 : 0);
+			(keeper->relay.pid > 0 ? 1 : 0) +
+			(keeper->publisher.pid > 0 ? 1 : 0);
 	unsigned left = 0;
 
 	if (keeper->netns < 0 || !keeper->program.pid)
@@ -141,13 +143,15 @@ unsigned keeper_count_left(const struct keeper *keeper)
 	if (left || proc_children() <= ours)
 		return left;
 
-	return proc_each_in_netns(proc_netns_inode(keeper->netns),
-				  keeper->tracer.pid, NULL);
+	return proc_each_in_netns(proc_netns_inode(keeper->netns), except, 2,
+				  NULL);
 }
 
 /* End the program and everything that came of it, setuid or daemon. */
 void keeper_kill_all(struct keeper *keeper)
 {
+	const pid_t except[] = { keeper->tracer.pid, keeper->publisher.pid };
+
 	if (!keeper->program.pid)
 		return;
 	if (keeper->cgroup.kill >= 0)
@@ -158,6 +162,6 @@ void keeper_kill_all(struct keeper *keeper)
 	if (keeper->cgroup.kill >= 0)
 		cgroup_wait_empty(&keeper->cgroup, KILL_WAIT_MS);
 	/* Where there is no cgroup, and who has left it. */
-	proc_kill_netns(proc_netns_inode(keeper->netns), keeper->tracer.pid);
+	proc_kill_netns(proc_netns_inode(keeper->netns), except, 2);
 	keeper_reap(keeper);
 }

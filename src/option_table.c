@@ -174,6 +174,16 @@ static int set_dns(struct options *options, const char *value)
 	return 0;
 }
 
+static int add_local(struct options *options, const char *value)
+{
+	return ports_add_local(value, &options->local);
+}
+
+static int add_published(struct options *options, const char *value)
+{
+	return ports_add_published(value, &options->published);
+}
+
 static int set_format(struct options *options, const char *value)
 {
 	static const char *const names[] = {
@@ -359,6 +369,10 @@ const struct option_entry option_table[] = {
 	  "resolve names through these servers", set_dns },
 	{ "", "use-public-dns", NULL, network,
 	  "resolve names through well-known public servers", set_public_dns },
+	{ "L", "localhost", VALUE("PORT[/udp]"), network,
+	  "have this port of the host on 127.0.0.1 inside", add_local },
+	{ "P", "publish", VALUE("PORT[:PORT]"), network,
+	  "lead a port of the host to one inside", add_published },
 	{ "u", "user", &user_value, program,
 	  "run the program as USER, a name or a uid", set_user },
 	{ "", "wait", NULL, program,
@@ -384,9 +398,7 @@ const struct option_entry option_table[] = {
 	{ .letters = "", .name = "doctor" },
 	{ .letters = "", .name = "json" },
 	{ .letters = "", .name = "keylog" },
-	{ .letters = "L", .name = "localhost" },
 	{ .letters = "p", .name = "pid" },
-	{ .letters = "P", .name = "publish" },
 	{ .letters = "Y", .name = "show" },
 	{ .letters = "k", .name = "tls-keys" },
 };

@@ -10,6 +10,7 @@
 #include "base/ip.h"
 #include "base/log.h"
 #include "capture/rotate.h"
+#include "ports.h"
 
 enum engine {
 	ENGINE_AUTO,
@@ -51,7 +52,9 @@ struct options {
 	const char *user;   /* NULL: who invoked us */
 	struct ip dns[OPTIONS_DNS_MAX];
 	size_t dns_count;
-	bool public_dns; /* @dns holds the well-known public resolvers */
+	bool public_dns;	/* @dns holds the well-known public resolvers */
+	struct ports local;	/* -L */
+	struct ports published; /* -P */
 	enum format format;
 	enum capture_source source;
 	uint32_t snaplen;     /* bytes */

@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "pattern.h"
+#include "services.h"
 
 /* Locally administered, the same in all runs: the link is their own. */
 const uint8_t plan_inside_mac[6] = { 0x02, 0x6e, 0x73, 0x6e, 0x00, 0x02 };
@@ -37,11 +38,7 @@ static const char *const pools[PLAN_POOLS] = { "10.200.0.0", "172.30.0.0",
 static const char *const pools6[PLAN_POOLS6] = { "64:ff9b:1::", "2001:2::" };
 
 #define MIB	    ((size_t)1024 * 1024)
-#define DNS_PORT    53
-#define SERVERS_MAX RESOLV_SERVERS_MAX
 #define IP6_MIN_MTU 1280 /* RFC 8200, section 5 */
-
-_Static_assert(OPTIONS_DNS_MAX <= SERVERS_MAX, "room for --dns");
 
 /* Unlike numbers for runs that start at once, unlike ones for those after. */
 static uint32_t first_number(pid_t pid)
@@ -171,130 +168,6 @@ static int plan_capture(struct plan *plan)
 	return -EOPNOTSUPP;
 }
 
-static void add_service(struct plan *plan, bool tcp, const struct ip *listen,
-			const struct ip *upstream)
-{
-	struct relay_service *service;
-
-	for (size_t i = 0; i < plan->service_count; i++) {
-		service = &plan->services[i];
-		if (service->tcp == tcp && ip_equal(&service->listen, listen))
-			return;
-	}
-	if (plan->service_count == RELAY_SERVICES_MAX)
-		return;
-
-	service = &plan->services[plan->service_count++];
-	*service = (struct relay_service){
-		.tcp = tcp,
-		.port = DNS_PORT,
-		.upstream_port = DNS_PORT,
-		.listen = *listen,
-		.upstream = *upstream,
-	};
-	/* What leaves the host leaves by the device that was asked for. */
-	if (plan->options->device && !ip_is_loopback(upstream))
-		snprintf(service->device, sizeof(service->device), "%s",
-			 plan->options->device);
-}
-
-static void relay_dns(struct plan *plan, const struct ip *listen,
-		      const struct ip *upstream)
-{
-	if (listen->family == AF_INET6 && !plan->facts->ip6)
-		return;
-	add_service(plan, false, listen, upstream);
-	add_service(plan, true, listen, upstream);
-}
-
-/* Whether only one link leads to @server: "fe80::1%eth0". */
-static bool is_on_link(const struct ip *server)
-{
-	return server->family == AF_INET6 && server->scope &&
-	       IN6_IS_ADDR_LINKLOCAL(&server->v6);
-}
-
-static bool is_among(const struct ip *servers, size_t count,
-		     const struct ip *server)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (ip_equal(&servers[i], server))
-			return true;
-	}
-
-	return false;
-}
-
-/*
- * The program is told another address in place of each of @servers that it
- * cannot reach because the link is the host's: one of the loopback that stands
- * for none of the others. Returns whether there is any.
- */
-static bool stand_in(struct ip *servers, size_t count)
-{
-	bool any = false;
-	struct ip local;
-
-	ip_parse("127.53.0.1", &local);
-	for (size_t i = 0; i < count; i++) {
-		if (!is_on_link(&servers[i]))
-			continue;
-		while (is_among(servers, count, &local))
-			local.bytes[3]++;
-		servers[i] = local;
-		any = true;
-	}
-
-	return any;
-}
-
-/* What resolv.conf says instead, where it must: @told in place of @servers. */
-static void plan_resolv_conf(struct plan *plan, const struct ip *servers,
-			     const struct ip *told, size_t count)
-{
-	const char *text = plan->facts->resolv.text;
-
-	plan->resolv_conf =
-		plan->options->dns_count
-			? resolv_with_servers(text, told, count)
-			: resolv_with_replaced(text, servers, told, count);
-	plan->mounts.resolv_conf = plan->resolv_conf;
-}
-
-/*
- * The relay answers at every loopback address at which the program will look
- * for a name server. Without a resolv.conf that is 127.0.0.1 (resolv.conf(5)).
- */
-static void plan_dns(struct plan *plan)
-{
-	const struct options *options = plan->options;
-	const struct resolv *resolv = &plan->facts->resolv;
-	const struct ip *servers =
-		options->dns_count ? options->dns : resolv->servers;
-	size_t count = options->dns_count ? options->dns_count : resolv->count;
-	struct ip told[SERVERS_MAX];
-	struct ip local;
-
-	if (plan->engine == ENGINE_NONE)
-		return;
-
-	memcpy(told, servers, count * sizeof(*told));
-	if (stand_in(told, count) || options->dns_count)
-		plan_resolv_conf(plan, servers, told, count);
-	for (size_t i = 0; i < count; i++) {
-		if (ip_is_loopback(&told[i]))
-			relay_dns(plan, &told[i], &servers[i]);
-	}
-	ip_parse("127.0.0.1", &local);
-	if (!resolv->present || !resolv->count)
-		relay_dns(plan, &local,
-			  options->dns_count ? &options->dns[0] : &local);
-	/* The host's resolv.conf may lead there at any time. */
-	ip_parse("127.0.0.53", &local);
-	if (plan->facts->resolved && !options->dns_count)
-		relay_dns(plan, &local, &local);
-}
-
 static void plan_mounts(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->facts->hidden_count; i++)
@@ -321,10 +194,10 @@ int plan_make(const struct options *options, const struct facts *facts,
 		ret = plan_capture(plan);
 	if (ret < 0)
 		return ret;
-	plan_dns(plan);
+	ret = services_plan(plan);
 	plan_mounts(plan);
 
-	return 0;
+	return ret;
 }
 
 /* Free what the plan itself owns. */
@@ -401,17 +274,7 @@ static void print_nat(const struct plan *plan, FILE *stream)
 
 static void print_names(const struct plan *plan, FILE *stream)
 {
-	char text[IP_TEXT_SIZE];
-
-	for (size_t i = 0; i < plan->service_count; i++) {
-		const struct relay_service *service = &plan->services[i];
-
-		fprintf(stream, "relay: %s port %u inside",
-			service->tcp ? "tcp" : "udp", service->port);
-		fprintf(stream, " at %s", ip_format(&service->listen, text));
-		fprintf(stream, " to %s\n",
-			ip_format(&service->upstream, text));
-	}
+	services_print(plan, stream);
 	for (size_t i = 0; i < plan->mounts.hidden_count; i++)
 		fprintf(stream, "mount: %s hidden from the program\n",
 			plan->mounts.hidden[i]);

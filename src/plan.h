@@ -64,6 +64,8 @@ struct plan {
 
 	struct relay_service services[RELAY_SERVICES_MAX];
 	size_t service_count;
+	struct relay_service published[RELAY_SERVICES_MAX];
+	size_t published_count;
 	struct mounts mounts;
 	char *resolv_conf; /* generated text behind mounts */
 };

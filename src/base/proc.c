@@ -153,16 +153,27 @@ uint64_t proc_netns_inode(int netns_fd)
 	return fstat(netns_fd, &status) < 0 ? 0 : status.st_ino;
 }
 
+static bool is_among(const pid_t *pids, size_t count, pid_t pid)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (pids[i] == pid)
+			return true;
+	}
+
+	return false;
+}
+
 /*
  * Call @each, if not NULL, for every process whose main thread is in the
- * network namespace with @inode, but not for @except. Returns how many.
+ * network namespace with @inode, but not for the @count of @except. Returns how
+ * many.
  */
-unsigned proc_each_in_netns(uint64_t inode, pid_t except,
+unsigned proc_each_in_netns(uint64_t inode, const pid_t *except, size_t count,
 			    void (*each)(pid_t pid))
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
-	unsigned count = 0;
+	unsigned found = 0;
 
 	if (!proc)
 		return 0;
@@ -171,18 +182,18 @@ unsigned proc_each_in_netns(uint64_t inode, pid_t except,
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		autoclose int ns = -1;
 
-		if (pid <= 0 || pid == except)
+		if (pid <= 0 || is_among(except, count, pid))
 			continue;
 		ns = proc_netns_open(pid);
 		if (ns < 0 || proc_netns_inode(ns) != inode)
 			continue;
-		count++;
+		found++;
 		if (each)
 			each(pid);
 	}
 	closedir(proc);
 
-	return count;
+	return found;
 }
 
 static void kill_one(pid_t pid)
@@ -194,17 +205,18 @@ static void kill_one(pid_t pid)
 #define KILL_LOOKS_MAX 1000
 
 /*
- * Kill every process in the network namespace with @inode but @except, until
- * two looks in a row find none: a child forked during one look is seen by the
- * next. For hosts without a cgroup to kill.
+ * Kill every process in the network namespace with @inode but the @count of
+ * @except, until two looks in a row find none: a child forked during one look
+ * is seen by the next. For hosts without a cgroup to kill.
  */
-void proc_kill_netns(uint64_t inode, pid_t except)
+void proc_kill_netns(uint64_t inode, const pid_t *except, size_t count)
 {
 	int quiet = 0;
 
 	for (int i = 0; quiet < 2 && i < KILL_LOOKS_MAX; i++)
-		quiet = proc_each_in_netns(inode, except, kill_one) ? 0
-								    : quiet + 1;
+		quiet = proc_each_in_netns(inode, except, count, kill_one)
+				? 0
+				: quiet + 1;
 }
 
 /*

@@ -15,9 +15,9 @@ unsigned proc_children(void);
 bool proc_descends_from(pid_t pid, pid_t ancestor);
 int proc_netns_open(pid_t pid);
 uint64_t proc_netns_inode(int netns_fd);
-unsigned proc_each_in_netns(uint64_t inode, pid_t except,
+unsigned proc_each_in_netns(uint64_t inode, const pid_t *except, size_t count,
 			    void (*each)(pid_t pid));
-void proc_kill_netns(uint64_t inode, pid_t except);
+void proc_kill_netns(uint64_t inode, const pid_t *except, size_t count);
 
 int signals_open(const sigset_t *set);
 int exit_status(int wstatus);

@@ -20,12 +20,25 @@
 /* The longest that an IP header can announce. */
 #define DATAGRAM_MAX 65535
 
+/*
+ * Who has sent a datagram, and to which of the addresses that the listener may
+ * have: what answers must come from there.
+ */
+struct peer {
+	struct sockaddr_storage client;
+	socklen_t length;
+	size_t control_length;
+	union {
+		struct cmsghdr header; /* packet information, of the family */
+		char room[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	} control;
+};
+
 struct flow {
 	struct watch watch; /* towards the upstream */
 	TAILQ_ENTRY(flow) order;
 	struct listener *listener;
-	struct sockaddr_storage client;
-	socklen_t client_length;
+	struct peer peer;
 	int64_t used; /* when, in milliseconds */
 };
 
@@ -73,6 +86,68 @@ static void flow_used(struct relay *relay, struct flow *flow)
 }
 
 /*
+ * Of the interface by which a datagram came nothing is to be kept: the answer
+ * goes by the host's routes, unless the address means nothing without it.
+ */
+static void forget_interface(struct cmsghdr *header)
+{
+	void *data = CMSG_DATA(header);
+	struct in6_pktinfo *in6 = data;
+	struct in_pktinfo *in = data;
+
+	if (header->cmsg_level == IPPROTO_IP)
+		in->ipi_ifindex = 0;
+	else if (!IN6_IS_ADDR_LINKLOCAL(&in6->ipi6_addr))
+		in6->ipi6_ifindex = 0;
+}
+
+/* Like recvmsg(2), for one datagram and who has sent it. */
+static ssize_t peer_receive(int fd, struct peer *peer, struct iovec *bytes)
+{
+	struct msghdr header = {
+		.msg_name = &peer->client,
+		.msg_namelen = sizeof(peer->client),
+		.msg_iov = bytes,
+		.msg_iovlen = 1,
+		.msg_control = &peer->control,
+		.msg_controllen = sizeof(peer->control),
+	};
+	ssize_t size;
+
+	memset(peer, 0, sizeof(*peer));
+	size = recvmsg(fd, &header, 0);
+	peer->length = header.msg_namelen;
+	peer->control_length = header.msg_controllen;
+	if (size >= 0 && CMSG_FIRSTHDR(&header))
+		forget_interface(&peer->control.header);
+
+	return size;
+}
+
+static bool peer_equal(const struct peer *one, const struct peer *other)
+{
+	return one->length == other->length &&
+	       one->control_length == other->control_length &&
+	       memcmp(&one->client, &other->client, one->length) == 0 &&
+	       memcmp(one->control.room, other->control.room,
+		      one->control_length) == 0;
+}
+
+static void peer_send(int fd, struct peer *peer, struct iovec *bytes)
+{
+	const struct msghdr header = {
+		.msg_name = &peer->client,
+		.msg_namelen = peer->length,
+		.msg_iov = bytes,
+		.msg_iovlen = 1,
+		.msg_control = &peer->control,
+		.msg_controllen = peer->control_length,
+	};
+
+	sendmsg(fd, &header, 0);
+}
+
+/*
  * An answer, or the news that there is nobody to answer, which a datagram
  * socket cannot pass on. A client that does not read loses what its buffer
  * cannot hold.
@@ -82,12 +157,12 @@ static void flow_ready(struct relay *relay, struct watch *watch)
 	static unsigned char bytes[DATAGRAM_MAX];
 	struct flow *flow = container_of(watch, struct flow, watch);
 	ssize_t size = recv(watch->fd, bytes, sizeof(bytes), 0);
+	struct iovec answer = { bytes, (size_t)size };
 
 	if (size < 0)
 		return;
 	flow_used(relay, flow);
-	sendto(flow->listener->watch.fd, bytes, (size_t)size, 0,
-	       (struct sockaddr *)&flow->client, flow->client_length);
+	peer_send(flow->listener->watch.fd, &flow->peer, &answer);
 }
 
 static int flow_connect(struct relay *relay, struct flow *flow)
@@ -99,7 +174,7 @@ static int flow_connect(struct relay *relay, struct flow *flow)
 		fd = upstream_open(flow->listener);
 	if (fd < 0)
 		return fd;
-	ret = upstream_connect(fd, flow->listener->service);
+	ret = upstream_connect(fd, flow->listener);
 	if (ret < 0)
 		return ret;
 	flow->watch.fd = fd;
@@ -112,8 +187,7 @@ static int flow_connect(struct relay *relay, struct flow *flow)
 }
 
 static struct flow *flow_open(struct relay *relay, struct listener *listener,
-			      const struct sockaddr_storage *client,
-			      socklen_t length)
+			      const struct peer *peer)
 {
 	struct flow *flow;
 
@@ -123,8 +197,7 @@ static struct flow *flow_open(struct relay *relay, struct listener *listener,
 	flow = xcalloc(1, sizeof(*flow));
 	flow->watch.ready = flow_ready;
 	flow->listener = listener;
-	flow->client = *client;
-	flow->client_length = length;
+	flow->peer = *peer;
 	if (flow_connect(relay, flow) < 0) {
 		free(flow);
 		return NULL;
@@ -138,15 +211,12 @@ static struct flow *flow_open(struct relay *relay, struct listener *listener,
 /* Looking at all of them costs less than the system calls around it. */
 static struct flow *flow_find(struct relay *relay,
 			      const struct listener *listener,
-			      const struct sockaddr_storage *client,
-			      socklen_t length)
+			      const struct peer *peer)
 {
 	struct flow *flow;
 
 	TAILQ_FOREACH_REVERSE (flow, &relay->flows, flows, order) {
-		if (flow->listener == listener &&
-		    flow->client_length == length &&
-		    memcmp(&flow->client, client, length) == 0)
+		if (flow->listener == listener && peer_equal(&flow->peer, peer))
 			return flow;
 	}
 
@@ -158,17 +228,16 @@ void datagram_ready(struct relay *relay, struct watch *watch)
 {
 	static unsigned char bytes[DATAGRAM_MAX];
 	struct listener *listener = container_of(watch, struct listener, watch);
-	struct sockaddr_storage client = { 0 };
-	socklen_t length = sizeof(client);
-	ssize_t size = recvfrom(watch->fd, bytes, sizeof(bytes), 0,
-				(struct sockaddr *)&client, &length);
+	struct iovec room = { bytes, sizeof(bytes) };
+	struct peer peer;
+	ssize_t size = peer_receive(watch->fd, &peer, &room);
 	struct flow *flow;
 
-	if (size < 0)
+	if (size < 0 || !listener->upstream)
 		return;
-	flow = flow_find(relay, listener, &client, length);
+	flow = flow_find(relay, listener, &peer);
 	if (!flow)
-		flow = flow_open(relay, listener, &client, length);
+		flow = flow_open(relay, listener, &peer);
 	if (!flow)
 		return;
 	flow_used(relay, flow);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Sockets on one side of the wall, served on the other: the listening ones are
- * made inside the program's namespace, everything else belongs to the host's.
- * Here are the sockets and the loop; what is done with a datagram or with a
- * connection is datagram.c's and stream.c's. No byte that passes is looked at.
+ * Sockets on one side of the wall, served on the other: the listening ones were
+ * made on one side, everything else belongs to the other, where the relay is.
+ * Here are the upstreams and the loop; the clients' sockets are listener.c's,
+ * when they are open follow.c's, and what is done with a datagram or with a
+ * connection datagram.c's and stream.c's. No byte that passes is looked at.
  */
 #include "relay/relay.h"
 
@@ -11,68 +12,18 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "relay/relay_internal.h"
 
-/* How many 64 KiB datagrams may wait for their turn. */
-#define DATAGRAM_BUFFER (4 << 20)
-
 /* Descriptors can become free elsewhere too: look again after this long. */
 #define PAUSE_MS 1000
 
-static int set_option(int fd, int level, int option)
-{
-	int on = 1;
-
-	return setsockopt(fd, level, option, &on, sizeof(on));
-}
-
-static int listen_at(int fd, const struct relay_service *service)
-{
-	int size = DATAGRAM_BUFFER;
-	struct sockaddr_storage address;
-	socklen_t length =
-		ip_sockaddr(&service->listen, service->port, &address);
-
-	/* A resolver that is traced itself may still bind to all addresses. */
-	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR) < 0)
-		return -errno;
-	if (service->listen.family == AF_INET6 &&
-	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&address, length) < 0)
-		return -errno;
-	if (service->tcp)
-		return listen(fd, SOMAXCONN) < 0 ? -errno : 0;
-	/* Only bursts suffer where this is not allowed. */
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-
-	return 0;
-}
-
-/*
- * Make the socket at which @service is found, in the network namespace of the
- * caller. Returns a non-blocking descriptor that the caller owns, or -errno,
- * reported.
- */
-int relay_listen(const struct relay_service *service)
-{
-	int type = service->tcp ? SOCK_STREAM : SOCK_DGRAM;
-	autoclose int fd = socket(service->listen.family,
-				  type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int ret = fd < 0 ? -errno : listen_at(fd, service);
-	char text[IP_TEXT_SIZE];
-
-	if (ret < 0)
-		return fail(-ret, "cannot listen on %s port %u/%s for relaying",
-			    ip_format(&service->listen, text), service->port,
-			    service->tcp ? "tcp" : "udp");
-
-	return take_fd(&fd);
-}
+/* How long an upstream may let its client's last words wait. */
+#define LAST_WORDS_MS 1000
 
 /*
  * Put @watch into the loop until its descriptor is closed. Returns 0, or
@@ -107,10 +58,11 @@ bool is_shortage(int err)
 	       err == ENOMEM;
 }
 
-static int upstream_try(const struct relay_service *service)
+static int upstream_try(const struct listener *listener)
 {
+	const struct relay_service *service = listener->service;
 	int type = service->tcp ? SOCK_STREAM : SOCK_DGRAM;
-	autoclose int fd = socket(service->upstream.family,
+	autoclose int fd = socket(listener->upstream->family,
 				  type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
@@ -131,14 +83,14 @@ static int upstream_try(const struct relay_service *service)
 int upstream_open(struct listener *listener)
 {
 	const struct relay_service *service = listener->service;
-	int fd = upstream_try(service);
+	int fd = upstream_try(listener);
 	char text[IP_TEXT_SIZE];
 
 	if (fd < 0 && is_shortage(-fd))
 		return fd;
 	if (fd < 0 && !listener->failing)
 		fail(-fd, "cannot relay to %s port %u%s%s",
-		     ip_format(&service->upstream, text),
+		     ip_format(listener->upstream, text),
 		     service->upstream_port, service->device[0] ? " by " : "",
 		     service->device);
 	listener->failing = fd < 0;
@@ -147,11 +99,11 @@ int upstream_open(struct listener *listener)
 }
 
 /* Start connecting @fd to the upstream. Returns 0 or -errno, not reported. */
-int upstream_connect(int fd, const struct relay_service *service)
+int upstream_connect(int fd, const struct listener *listener)
 {
 	struct sockaddr_storage address;
-	socklen_t length = ip_sockaddr(&service->upstream,
-				       service->upstream_port, &address);
+	socklen_t length = ip_sockaddr(
+		listener->upstream, listener->service->upstream_port, &address);
 
 	if (connect(fd, (struct sockaddr *)&address, length) < 0 &&
 	    errno != EINPROGRESS)
@@ -165,7 +117,7 @@ static void watch_streams(struct relay *relay, uint32_t events)
 	for (size_t i = 0; i < relay->listener_count; i++) {
 		struct listener *listener = &relay->listeners[i];
 
-		if (listener->service->tcp)
+		if (listener->service->tcp && !listener->closed)
 			watch_again(relay, &listener->watch, events);
 	}
 }
@@ -186,10 +138,18 @@ void relay_resume(struct relay *relay)
 	watch_streams(relay, EPOLLIN);
 }
 
+/*
+ * A message: the program has ended, and what it said last is to be passed on.
+ * The end of all messages: nobody waits for that.
+ */
 static void end_ready(struct relay *relay, struct watch *watch)
 {
-	(void)watch;
-	relay->ended = true;
+	char message[64];
+
+	if (read(watch->fd, message, sizeof(message)) > 0)
+		relay->ending = true;
+	else
+		relay->ended = true;
 }
 
 /* Of two time-outs the earlier one; -1 is none. */
@@ -201,6 +161,23 @@ static int sooner(int one, int other)
 	return one < other ? one : other;
 }
 
+/* How long to wait for what happens next; -1 is for ever. */
+static int next_timeout(struct relay *relay)
+{
+	int64_t now = clock_monotonic_ms();
+	int timeout;
+
+	/* Clients that nobody has accepted yet come first: they are there. */
+	if (relay->ending)
+		return stream_unfinished(relay) ? LAST_WORDS_MS : 0;
+
+	timeout =
+		sooner(datagram_expire(relay, now), stream_expire(relay, now));
+	timeout = sooner(timeout, follow_look(relay, now));
+
+	return relay->paused ? sooner(timeout, PAUSE_MS) : timeout;
+}
+
 /*
  * One event at a time: a second one in the same batch could belong to what the
  * first one has closed.
@@ -210,16 +187,13 @@ static int serve(struct relay *relay)
 	while (!relay->ended) {
 		struct epoll_event event;
 		struct watch *watch;
-		int64_t now = clock_monotonic_ms();
-		int timeout = sooner(datagram_expire(relay, now),
-				     stream_expire(relay, now));
-		int ready;
+		int ready = epoll_wait(relay->epoll, &event, 1,
+				       next_timeout(relay));
 
-		if (relay->paused)
-			timeout = sooner(timeout, PAUSE_MS);
-		ready = epoll_wait(relay->epoll, &event, 1, timeout);
 		if (ready < 0 && errno != EINTR)
 			return fail(errno, "cannot wait for what to relay");
+		if (ready == 0 && relay->ending)
+			return 0;
 		if (ready == 0)
 			relay_resume(relay);
 		if (ready <= 0)
@@ -240,10 +214,14 @@ static int watch_listeners(struct relay *relay,
 		int ret;
 
 		listener->service = &services[i];
+		listener->upstream = &services[i].upstream;
+		listener->closed = listener_refuses(&services[i]);
 		listener->watch.fd = listeners[i];
 		listener->watch.ready =
 			services[i].tcp ? stream_ready : datagram_ready;
-		ret = watch_add(relay, &listener->watch, EPOLLIN);
+		ret = listener->closed
+			      ? 0
+			      : watch_add(relay, &listener->watch, EPOLLIN);
 		if (ret < 0)
 			return ret;
 	}
@@ -264,14 +242,16 @@ static void raise_descriptor_limit(void)
 
 /*
  * Move bytes between the clients of @listeners and the upstreams of @services,
- * @count of each, until @end_fd is readable or its other side is gone. Needs no
- * rights, and takes all descriptors that the process may have. The descriptors
- * stay the caller's.
+ * @count of each, until the other side of @end_fd is gone, or has sent
+ * something and the last words of the program are passed on. Who follows is
+ * open by the time @ready is called, if that is not NULL. Needs no rights, and
+ * takes all descriptors that the process may have. The descriptors stay the
+ * caller's.
  *
  * Returns 0, or -errno, reported.
  */
 int relay_serve(const struct relay_service *services, const int *listeners,
-		size_t count, int end_fd)
+		size_t count, int end_fd, void (*ready)(int end_fd))
 {
 	struct relay relay = {
 		.end = { .fd = end_fd, .ready = end_ready },
@@ -287,10 +267,15 @@ int relay_serve(const struct relay_service *services, const int *listeners,
 	relay.epoll = epoll_create1(EPOLL_CLOEXEC);
 	ret = relay.epoll < 0 ? -errno
 			      : watch_listeners(&relay, services, listeners);
-	if (ret < 0)
+	if (ret < 0) {
 		fail(-ret, "cannot wait for what to relay");
-	else
+	} else {
+		follow_begin(&relay);
+		if (ready)
+			ready(end_fd);
 		ret = serve(&relay);
+		follow_end(&relay);
+	}
 
 	stream_close_all(&relay);
 	while (datagram_close_oldest(&relay))

@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 
-#define CONNECTIONS_MAX 512
+#define CONNECTIONS_MAX 2048
 #define BUFFER_SIZE	65536
 
 /*
@@ -46,6 +46,7 @@ struct side {
 
 struct connection {
 	TAILQ_ENTRY(connection) entry;
+	bool inward; /* the program is at the upstream's side */
 	bool connecting;
 	bool half;    /* one direction has ended */
 	int64_t used; /* when, in milliseconds; of those only */
@@ -91,6 +92,29 @@ void stream_close_all(struct relay *relay)
 		connection_close(relay, TAILQ_FIRST(&relay->connections));
 	while (!TAILQ_EMPTY(&relay->halves))
 		connection_close(relay, TAILQ_FIRST(&relay->halves));
+}
+
+static bool any_unfinished(const struct connections *connections)
+{
+	const struct connection *connection;
+
+	TAILQ_FOREACH (connection, connections, entry) {
+		const struct side *program = connection->inward
+						     ? &connection->upstream
+						     : &connection->client;
+
+		if (!program->passed)
+			return true;
+	}
+
+	return false;
+}
+
+/* Whether the program's side of a connection has more to say. */
+bool stream_unfinished(const struct relay *relay)
+{
+	return any_unfinished(&relay->connections) ||
+	       any_unfinished(&relay->halves);
 }
 
 static void half_used(struct relay *relay, struct connection *connection,
@@ -250,11 +274,12 @@ static int side_open(struct relay *relay, struct connection *connection,
 }
 
 static void connection_open(struct relay *relay,
-			    const struct relay_service *service, int client,
+			    const struct listener *listener, int client,
 			    int upstream)
 {
 	struct connection *connection = xcalloc(1, sizeof(*connection));
 
+	connection->inward = listener->service->inward;
 	connection->connecting = true;
 	connection->client.watch.fd = client;
 	connection->upstream.watch.fd = upstream;
@@ -262,7 +287,7 @@ static void connection_open(struct relay *relay,
 	relay->connection_count++;
 
 	/* Before it starts to connect, a socket looks as if it had ended. */
-	if (upstream_connect(upstream, service) < 0 ||
+	if (upstream_connect(upstream, listener) < 0 ||
 	    side_open(relay, connection, &connection->client) < 0 ||
 	    side_open(relay, connection, &connection->upstream) < 0)
 		connection_reset(relay, connection);
@@ -304,6 +329,5 @@ void stream_ready(struct relay *relay, struct watch *watch)
 		reset_on_close(client);
 		return;
 	}
-	connection_open(relay, listener->service, take_fd(&client),
-			take_fd(&upstream));
+	connection_open(relay, listener, take_fd(&client), take_fd(&upstream));
 }

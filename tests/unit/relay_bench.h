@@ -83,10 +83,10 @@ static inline void run_relay(struct bench *bench, int end, rlim_t descriptors)
 
 	dup2(bench->said, STDERR_FILENO);
 	close(bench->end);
-	close(bench->upstream);
+	fd_close(&bench->upstream);
 	if (descriptors)
 		setrlimit(RLIMIT_NOFILE, &limit);
-	ret = relay_serve(&bench->service, &bench->listener, 1, end);
+	ret = relay_serve(&bench->service, &bench->listener, 1, end, NULL);
 	/* With the checks that sanitizers do at the end. */
 	exit(ret < 0 ? -ret : 0);
 }
@@ -106,9 +106,9 @@ static inline void bench_fork(struct bench *bench, rlim_t descriptors)
 	close(end[0]);
 }
 
-/* A relay between two free ports of @text, which has @descriptors if not 0. */
-static inline void bench_start(struct bench *bench, const char *text, bool tcp,
-			       const char *device, rlim_t descriptors)
+/* A service between two free ports of @text, whose relay is yet to start. */
+static inline void bench_begin(struct bench *bench, const char *text, bool tcp,
+			       const char *device)
 {
 	*bench = (struct bench){ .service.tcp = tcp };
 	assert_true(ip_parse(text, &bench->service.listen));
@@ -119,11 +119,34 @@ static inline void bench_start(struct bench *bench, const char *text, bool tcp,
 	bench->upstream = bound_socket(&bench->service.upstream,
 				       tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
 	bench->service.upstream_port = port_of(bench->upstream);
+}
+
+/* A port that was free just now: only one that is asked for is kept. */
+static inline uint16_t free_port(const struct relay_service *service)
+{
+	autoclose int fd = bound_socket(
+		&service->listen, service->tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
+
+	return port_of(fd);
+}
+
+static inline void bench_listen(struct bench *bench)
+{
+	if (bench->service.follow)
+		bench->service.port = free_port(&bench->service);
 	bench->listener = relay_listen(&bench->service);
 	assert_true(bench->listener >= 0);
 	bench->service.port = port_of(bench->listener);
 	bench->length = ip_sockaddr(&bench->service.listen, bench->service.port,
 				    &bench->address);
+}
+
+/* A relay between two free ports of @text, which has @descriptors if not 0. */
+static inline void bench_start(struct bench *bench, const char *text, bool tcp,
+			       const char *device, rlim_t descriptors)
+{
+	bench_begin(bench, text, tcp, device);
+	bench_listen(bench);
 	bench_fork(bench, descriptors);
 }
 
@@ -140,7 +163,7 @@ static inline void bench_stop(struct bench *bench, const char *expected)
 	assert_int_equal(status, 0);
 	close(bench->said);
 	close(bench->listener);
-	close(bench->upstream);
+	fd_close(&bench->upstream);
 }
 
 static inline int client_of(const struct bench *bench)

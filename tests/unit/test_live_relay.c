@@ -74,7 +74,7 @@ static pid_t start_relay(const struct relay_service *service, int listener,
 	if (setns(outside, CLONE_NEWNET) < 0 ||
 	    setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
 		_exit(1);
-	_exit(relay_serve(service, &listener, 1, end[0]) < 0);
+	_exit(relay_serve(service, &listener, 1, end[0], NULL) < 0);
 }
 
 /* What @client sends is what the upstream gets, and back. */

@@ -233,6 +233,8 @@ static void test_accepted(void **state)
 	"nsntrace: --linger takes seconds from 0 to 3600, such as 0.5, not "
 #define DEVICE_LINE	"nsntrace: --device takes the name of an interface, not "
 #define DNS_LINE	"nsntrace: --dns takes IP addresses, not "
+#define LOCAL_LINE	"nsntrace: --localhost takes PORT[/udp], not "
+#define PUBLISH_LINE	"nsntrace: --publish takes [ADDR:]PORT[:PORT][/udp], not "
 #define NOT_YET(option) "nsntrace: option '" option "' is not yet supported\n"
 
 /* clang-format scatters tables whose rows take two lines. */
@@ -333,22 +335,54 @@ static const struct {
 	  "nsntrace: without a way out, --no-loopback leaves nothing to "
 	  "capture\n" },
 
+	{ { "-L", "", "true" }, LOCAL_LINE "''\n" },
+	{ { "-L", "0", "true" }, LOCAL_LINE "'0'\n" },
+	{ { "-L", "65536", "true" }, LOCAL_LINE "'65536'\n" },
+	{ { "-L", "4294967376", "true" }, LOCAL_LINE "'4294967376'\n" },
+	{ { "-L", "-80", "true" }, LOCAL_LINE "'-80'\n" },
+	{ { "-L", " 80", "true" }, LOCAL_LINE "' 80'\n" },
+	{ { "-L", "80/", "true" }, LOCAL_LINE "'80/'\n" },
+	{ { "-L", "80/tcp", "true" }, LOCAL_LINE "'80/tcp'\n" },
+	{ { "-L", "80/udp/udp", "true" }, LOCAL_LINE "'80/udp/udp'\n" },
+	{ { "-L", "/udp", "true" }, LOCAL_LINE "'/udp'\n" },
+	{ { "-L", "80:81", "true" }, LOCAL_LINE "'80:81'\n" },
+	{ { "-L", "http", "true" }, LOCAL_LINE "'http'\n" },
+	{ { "--localhost" },
+	  "nsntrace: option '--localhost' needs an argument: PORT[/udp]\n"
+	  TRY },
+	{ { "-P", "", "true" }, PUBLISH_LINE "''\n" },
+	{ { "-P", ":", "true" }, PUBLISH_LINE "':'\n" },
+	{ { "-P", "80:", "true" }, PUBLISH_LINE "'80:'\n" },
+	{ { "-P", ":80", "true" }, PUBLISH_LINE "':80'\n" },
+	{ { "-P", "0:80", "true" }, PUBLISH_LINE "'0:80'\n" },
+	{ { "-P", "80:81:82", "true" }, PUBLISH_LINE "'80:81:82'\n" },
+	{ { "-P", "127.0.0.1", "true" }, PUBLISH_LINE "'127.0.0.1'\n" },
+	{ { "-P", "127.0.0.1:", "true" }, PUBLISH_LINE "'127.0.0.1:'\n" },
+	{ { "-P", "127.0.0.256:80", "true" },
+	  PUBLISH_LINE "'127.0.0.256:80'\n" },
+	{ { "-P", "::1:80", "true" }, PUBLISH_LINE "'::1:80'\n" },
+	{ { "-P", "[::1]", "true" }, PUBLISH_LINE "'[::1]'\n" },
+	{ { "-P", "[::1]80", "true" }, PUBLISH_LINE "'[::1]80'\n" },
+	{ { "-P", "[::1:80", "true" }, PUBLISH_LINE "'[::1:80'\n" },
+	{ { "-P", "[127.0.0.1]:80", "true" },
+	  PUBLISH_LINE "'[127.0.0.1]:80'\n" },
+	{ { "-P", "[]:80", "true" }, PUBLISH_LINE "'[]:80'\n" },
+	{ { "-P", "[", "true" }, PUBLISH_LINE "'['\n" },
+	{ { "-P", "localhost:80", "true" }, PUBLISH_LINE "'localhost:80'\n" },
+	{ { "-P", "80/sctp", "true" }, PUBLISH_LINE "'80/sctp'\n" },
+
 	{ { "-e", "gateway", "true" },
 	  "nsntrace: --engine gateway is not yet supported\n" },
 	{ { "-e", "preload", "true" },
 	  "nsntrace: --engine preload is not yet supported\n" },
 	{ { "-k", "true" }, NOT_YET("-k") },
-	{ { "-L", "80", "true" }, NOT_YET("-L") },
 	{ { "-p", "1" }, NOT_YET("-p") },
-	{ { "-P", "80", "true" }, NOT_YET("-P") },
 	{ { "-Y", "true" }, NOT_YET("-Y") },
 	{ { "--doctor" }, NOT_YET("--doctor") },
 	{ { "--doctor=json" }, NOT_YET("--doctor") },
 	{ { "--json", "x", "true" }, NOT_YET("--json") },
 	{ { "--keylog", "x", "true" }, NOT_YET("--keylog") },
-	{ { "--localhost=80", "true" }, NOT_YET("--localhost") },
 	{ { "--pid", "1" }, NOT_YET("--pid") },
-	{ { "--publish", "80", "true" }, NOT_YET("--publish") },
 	{ { "--show", "true" }, NOT_YET("--show") },
 	{ { "--tls-keys", "true" }, NOT_YET("--tls-keys") },
 };
@@ -393,6 +427,68 @@ static void test_dns_addresses(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
 		assert_string_equal(ip_format(&options.dns[i], text),
 				    expected[i]);
+}
+
+static void test_ports(void **state)
+{
+	static const struct {
+		const char *value;
+		const char *address;
+		uint16_t host;
+		uint16_t inside;
+		bool tcp;
+	} cases[] = {
+		{ "80", "none", 80, 80, true },
+		{ "65535/udp", "none", 65535, 65535, false },
+		{ "80:8080", "none", 80, 8080, true },
+		{ "53:5353/udp", "none", 53, 5353, false },
+		{ "127.0.0.1:80", "127.0.0.1", 80, 80, true },
+		{ "192.0.2.1:80:8080/udp", "192.0.2.1", 80, 8080, false },
+		{ "[::1]:80", "::1", 80, 80, true },
+		{ "[2001:db8::1]:80:81", "2001:db8::1", 80, 81, true },
+		{ "[::]:1:2/udp", "::", 1, 2, false },
+	};
+	struct options options;
+	char text[IP_TEXT_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct port *port = &options.published.port[0];
+
+		if (parse(ARGS("-P", cases[i].value, "true"), &options) != 0)
+			fail_msg("%s: %s", cases[i].value, said);
+		assert_int_equal(options.published.count, 1);
+		assert_string_equal(ip_format(&port->address, text),
+				    cases[i].address);
+		assert_int_equal(port->host, cases[i].host);
+		assert_int_equal(port->inside, cases[i].inside);
+		assert_int_equal(port->tcp, cases[i].tcp);
+	}
+
+	assert_int_equal(parse(ARGS("-L", "80", "-L80/udp", "-P", "80", "true"),
+			       &options),
+			 0);
+	assert_int_equal(options.local.count, 2);
+	assert_int_equal(options.published.count, 1);
+	assert_true(options.local.port[0].tcp);
+	assert_false(options.local.port[1].tcp);
+	assert_int_equal(options.local.port[1].host, 80);
+	assert_int_equal(options.local.port[1].inside, 80);
+}
+
+/* As many as there is room for, and no more. */
+static void test_many_ports(void **state)
+{
+	struct ports ports = { 0 };
+
+	(void)state;
+	for (int i = 0; i < PORTS_MAX; i++)
+		assert_int_equal(ports_add_local("80", &ports), 0);
+	said[0] = '\0';
+	assert_true(ports_add_local("80", &ports) < 0);
+	assert_string_equal(said, "nsntrace: --localhost can be given 16 times"
+				  "\n");
+	assert_int_equal(ports.count, PORTS_MAX);
 }
 
 static void test_public_dns(void **state)
@@ -574,6 +670,8 @@ int main(void)
 		cmocka_unit_test_setup(test_refused, start),
 		cmocka_unit_test_setup(test_bad_pattern, start),
 		cmocka_unit_test_setup(test_dns_addresses, start),
+		cmocka_unit_test_setup(test_ports, start),
+		cmocka_unit_test_setup(test_many_ports, start),
 		cmocka_unit_test_setup(test_public_dns, start),
 		cmocka_unit_test_setup(test_program, start),
 		cmocka_unit_test_setup(test_actions, start),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/fd.h"
+#include "services.h"
 
 static struct options options;
 static struct facts facts;
@@ -264,6 +265,97 @@ static void test_resolvers_on_the_link(void **state)
 	assert_int_equal(plan.service_count, 0);
 }
 
+/* Both loopback addresses, each leading to itself. */
+static void test_local_ports(void **state)
+{
+	(void)state;
+	options.local.port[0] =
+		(struct port){ .tcp = true, .host = 53, .inside = 53 };
+	options.local.count = 1;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_int_equal(plan.service_count, 2);
+	expect_service(0, true, "127.0.0.1", "127.0.0.1");
+	expect_service(1, true, "::1", "::1");
+	assert_true(plan.services[0].follow);
+	assert_false(plan.services[0].inward);
+	plan_free(&plan);
+
+	/* Without a way out, and without IPv6. */
+	options.engine = ENGINE_NONE;
+	facts.ip6 = false;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_int_equal(plan.service_count, 1);
+	plan_free(&plan);
+	options.engine = ENGINE_AUTO;
+
+	/* A resolver at the same place does it, in either protocol. */
+	facts.resolv = (struct resolv){ 0 };
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_int_equal(plan.service_count, 2);
+	plan_free(&plan);
+
+	/* At another place it is in the way. */
+	ip_parse("9.9.9.9", &options.dns[0]);
+	options.dns_count = 1;
+	assert_true(plan_make(&options, &facts, &plan) < 0);
+	assert_string_equal(said, "nsntrace: --localhost 53/tcp: the name "
+				  "server of --dns is at 127.0.0.1 inside\n");
+	plan_free(&plan);
+
+	/* It is at another port of that address. */
+	options.local.port[0].host = options.local.port[0].inside = 54;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_int_equal(plan.service_count, 3);
+}
+
+static void expect_published(size_t i, const char *listen,
+			     const char *const *upstreams)
+{
+	const struct relay_service *service = &plan.published[i];
+	char text[IP_TEXT_SIZE];
+
+	assert_true(service->inward && service->follow);
+	assert_int_equal(service->port, 80);
+	assert_int_equal(service->upstream_port, 8080);
+	assert_string_equal(ip_format(&service->listen, text), listen);
+	assert_string_equal(ip_format(&service->upstream, text), upstreams[0]);
+	for (int j = 0; j < RELAY_FALLBACKS_MAX; j++)
+		assert_string_equal(ip_format(&service->fallbacks[j], text),
+				    upstreams[j + 1]);
+}
+
+/* To the loopback address of the family first, then to what else there is. */
+static void test_published_ports(void **state)
+{
+	static const char *const v4[] = { "127.0.0.1", "::1", "192.0.2.9",
+					  "2001:db8::9" };
+	static const char *const v6[] = { "::1", "127.0.0.1", "2001:db8::9",
+					  "192.0.2.9" };
+	struct run run = { 0 };
+
+	(void)state;
+	ip_parse("192.0.2.9", &run.ip4);
+	ip_parse("2001:db8::9", &run.ip6);
+	options.published.port[0] = (struct port){ .host = 80, .inside = 8080 };
+	options.published.count = 2;
+	options.published.port[1] = options.published.port[0];
+	ip_parse("::1", &options.published.port[1].address);
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_int_equal(plan.service_count, 0);
+	assert_int_equal(plan.published_count, 3);
+	services_settle(plan.published, plan.published_count, &run);
+	expect_published(0, "0.0.0.0", v4);
+	expect_published(1, "::", v6);
+	expect_published(2, "::1", v6);
+	plan_free(&plan);
+
+	facts.ip6 = false;
+	options.published.count = 1;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_int_equal(plan.published_count, 1);
+	assert_int_equal(plan.published[0].fallbacks[0].family, 0);
+}
+
 static void test_root_never_observes(void **state)
 {
 	(void)state;
@@ -390,6 +482,10 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_resolvers_on_the_link,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_local_ports, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_published_ports, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_root_never_observes,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_queue, set_up, tear_down),

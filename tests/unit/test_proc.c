@@ -91,18 +91,19 @@ static void find(pid_t pid)
 static void test_processes_are_found_by_namespace(void **state)
 {
 	autoclose int ns = proc_netns_open(getpid());
+	const pid_t own = getpid();
 	uint64_t inode;
 
 	(void)state;
 	assert_true(ns >= 0);
 	inode = proc_netns_inode(ns);
 	assert_true(inode != 0);
-	assert_true(proc_each_in_netns(inode, 0, find) > 0);
+	assert_true(proc_each_in_netns(inode, NULL, 0, find) > 0);
 	assert_int_equal(found, getpid());
 	found = 0;
-	proc_each_in_netns(inode, getpid(), find);
+	proc_each_in_netns(inode, &own, 1, find);
 	assert_int_equal(found, 0);
-	assert_int_equal(proc_each_in_netns(inode + 1000000, 0, find), 0);
+	assert_int_equal(proc_each_in_netns(inode + 1000000, NULL, 0, find), 0);
 }
 
 int main(void)

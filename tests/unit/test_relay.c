@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +63,8 @@ static void lack_of_descriptors_is_waited_out(void **state)
 	bench_stop(&bench, "");
 }
 
-#define CROWD 520
+#define BOUND 2048
+#define CROWD (BOUND + 8)
 
 static void connections_are_bounded(void **state)
 {
@@ -82,7 +84,7 @@ static void connections_are_bounded(void **state)
 		clients[i] = client_of(&bench);
 		send_text(clients[i], "x");
 	}
-	for (int i = 0; i < 512; i++) {
+	for (int i = 0; i < BOUND; i++) {
 		servers[i] = accepted(&bench);
 		expect_text(servers[i], "x");
 	}
@@ -95,10 +97,10 @@ static void connections_are_bounded(void **state)
 	assert_int_equal(poll(&polled, 1, 0), 0);
 	/* One goes, one comes, and not only when the relay looks by itself. */
 	start = clock_monotonic_ms();
-	for (int i = 512; i < CROWD; i++) {
-		close(clients[i - 512]);
-		expect_end(servers[i - 512]);
-		close(servers[i - 512]);
+	for (int i = BOUND; i < CROWD; i++) {
+		close(clients[i - BOUND]);
+		expect_end(servers[i - BOUND]);
+		close(servers[i - BOUND]);
 		servers[i] = accepted(&bench);
 		expect_text(servers[i], "x");
 	}
@@ -107,7 +109,7 @@ static void connections_are_bounded(void **state)
 	close(bench.end);
 	bench.end = -1;
 	expect_end(clients[CROWD - 1]);
-	for (int i = CROWD - 512; i < CROWD; i++) {
+	for (int i = CROWD - BOUND; i < CROWD; i++) {
 		close(clients[i]);
 		close(servers[i]);
 	}
@@ -220,6 +222,172 @@ static void a_message_ends_it_too(void **state)
 	bench_stop(&bench, "");
 }
 
+/*
+ * A client that is gone, and not even accepted: all that it sent arrives, also
+ * where the upstream takes its time.
+ */
+static void last_words_are_passed_on(void **state)
+{
+	static char bytes[65536];
+	struct bench bench;
+	size_t sent = 0, received = 0;
+	ssize_t size;
+	int client, server;
+
+	(void)state;
+	bench_start(&bench, "127.0.0.1", true, "", 0);
+	kill(bench.pid, SIGSTOP);
+	client = client_of(&bench);
+	while ((size = send(client, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+		sent += (size_t)size;
+	close(client);
+	assert_int_equal(write(bench.end, "x", 1), 1);
+	kill(bench.pid, SIGCONT);
+	server = accepted(&bench);
+	while ((size = recv(server, bytes, sizeof(bytes), 0)) > 0)
+		received += (size_t)size;
+	assert_int_equal(size, 0);
+	assert_int_equal(received, sent);
+	close(server);
+	bench_stop(&bench, "");
+}
+
+/* What becomes of a connection that is closed at once: 0, or its error. */
+static int try_connect(const struct bench *bench)
+{
+	int fd = with_deadline(socket(bench->service.listen.family,
+				      SOCK_STREAM | SOCK_CLOEXEC, 0));
+	int ret = connect(fd, (struct sockaddr *)&bench->address,
+			  bench->length) < 0
+			  ? errno
+			  : 0;
+
+	close(fd);
+
+	return ret;
+}
+
+/* What a datagram to nobody comes back as, or 0 if it is taken. */
+static int try_datagram(const struct bench *bench)
+{
+	struct timeval soon = { .tv_usec = 1000 };
+	int fd = client_of(bench);
+	char byte;
+	int ret;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
+	send_text(fd, "x");
+	ret = recv(fd, &byte, 1, 0) < 0 && errno == ECONNREFUSED ? errno : 0;
+	close(fd);
+
+	return ret;
+}
+
+/* Ask again until @expected is the answer. */
+static void comes_to(const struct bench *bench, int expected)
+{
+	for (int i = 0; i < DEADLINE_MS; i++) {
+		if ((bench->service.tcp ? try_connect : try_datagram)(bench) ==
+		    expected)
+			return;
+		poll(NULL, 0, 1);
+	}
+	fail_msg("never got %s", strerror(expected));
+}
+
+/* A relay that follows, of a service that is not there yet. */
+static void start_following(struct bench *bench, const char *text, bool tcp)
+{
+	bench_begin(bench, text, tcp, "");
+	bench->service.follow = true;
+	fd_close(&bench->upstream);
+	bench_listen(bench);
+	bench_fork(bench, 0);
+	/* Refused from the first moment on. */
+	assert_int_equal(tcp ? try_connect(bench) : try_datagram(bench),
+			 ECONNREFUSED);
+}
+
+/* Refused while nobody listens, and only then, as often as that changes. */
+static void clients_are_refused_with_the_upstream(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 2 * LOOPBACKS; i++) {
+		bool tcp = i & 1;
+		struct bench bench;
+
+		start_following(&bench, loopbacks[i / 2], tcp);
+		for (int round = 0; round < 3; round++) {
+			bench.upstream =
+				bound_socket(&bench.service.upstream,
+					     tcp ? SOCK_STREAM : SOCK_DGRAM,
+					     bench.service.upstream_port);
+			comes_to(&bench, 0);
+			fd_close(&bench.upstream);
+			comes_to(&bench, ECONNREFUSED);
+		}
+		bench_stop(&bench, "");
+	}
+}
+
+/* Nobody takes the port while it refuses, and nothing is left of it after. */
+static void a_closed_port_is_not_free(void **state)
+{
+	struct relay_service again;
+	struct bench bench;
+
+	(void)state;
+	start_following(&bench, "127.0.0.1", true);
+	again = bench.service;
+	log_set_sink(remember, NULL);
+	assert_int_equal(relay_listen(&again), -EADDRINUSE);
+	log_set_sink(NULL, NULL);
+	bench_stop(&bench, "");
+	bench.listener = relay_listen(&again);
+	assert_true(bench.listener >= 0);
+	close(bench.listener);
+}
+
+/* The first of several places at which somebody listens. */
+static void upstreams_are_looked_for(void **state)
+{
+	static const char *const places[] = { "127.0.0.4", "::1", "127.0.0.3" };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct bench bench;
+		struct ip place;
+		int client, server;
+
+		bench_begin(&bench, "127.0.0.1", true, "");
+		bench.service.follow = true;
+		for (int j = 0; j < 3; j++)
+			assert_true(ip_parse(places[j],
+					     &bench.service.fallbacks[j]));
+		fd_close(&bench.upstream);
+		assert_true(ip_parse(places[i], &place));
+		bench.upstream = bound_socket(&place, SOCK_STREAM,
+					      bench.service.upstream_port);
+		bench_listen(&bench);
+		bench_fork(&bench, 0);
+		comes_to(&bench, 0);
+		client = client_of(&bench);
+		send_text(client, "hello");
+		shutdown(client, SHUT_WR);
+		do {
+			char got[5];
+
+			server = accepted(&bench);
+			if (recv(server, got, 5, MSG_WAITALL) == 5)
+				break;
+			close(server);
+		} while (true);
+		close(client);
+		close(server);
+		bench_stop(&bench, "");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +398,10 @@ int main(void)
 		cmocka_unit_test(taken_port_is_told),
 		cmocka_unit_test(listeners_are_as_promised),
 		cmocka_unit_test(a_message_ends_it_too),
+		cmocka_unit_test(last_words_are_passed_on),
+		cmocka_unit_test(clients_are_refused_with_the_upstream),
+		cmocka_unit_test(a_closed_port_is_not_free),
+		cmocka_unit_test(upstreams_are_looked_for),
 	};
 
 	/* A relay that hangs must not hang the tests. */

@@ -129,7 +129,8 @@ static void flows_are_bounded(void **state)
 static void idle_flows_are_closed(void **state)
 {
 	struct relay_service service = { 0 };
-	struct listener listener = { .service = &service };
+	struct listener listener = { .service = &service,
+				     .upstream = &service.upstream };
 	struct relay relay = { .epoll = epoll_create1(EPOLL_CLOEXEC) };
 	int64_t now;
 	int client, timeout;

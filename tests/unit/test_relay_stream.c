@@ -150,7 +150,9 @@ static void by_hand_start(struct by_hand *hand)
 	socklen_t length;
 
 	*hand = (struct by_hand){ .service.tcp = true,
-				  .listener.service = &hand->service };
+				  .listener.service = &hand->service,
+				  .listener.upstream =
+					  &hand->service.upstream };
 	hand->relay.epoll = epoll_create1(EPOLL_CLOEXEC);
 	TAILQ_INIT(&hand->relay.flows);
 	TAILQ_INIT(&hand->relay.connections);

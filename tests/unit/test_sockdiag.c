@@ -181,6 +181,59 @@ static void connections_at_their_end_do_not_count(void **state)
 	}
 }
 
+static int bound(const char *text, int type, uint16_t port)
+{
+	struct sockaddr_storage address;
+	socklen_t size;
+	struct ip ip;
+	int fd;
+
+	assert_true(ip_parse(text, &ip));
+	size = ip_sockaddr(&ip, port, &address);
+	fd = socket(ip.family, type | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+	if (type == SOCK_STREAM)
+		assert_int_equal(listen(fd, 1), 0);
+
+	return fd;
+}
+
+/* Found at @where is who is bound to @at, with IPv6 sockets taking both. */
+static void who_listens_is_found(void **state)
+{
+	static const struct {
+		const char *at;
+		const char *where;
+		bool found;
+	} cases[] = {
+		{ "127.0.0.1", "127.0.0.1", true },
+		{ "0.0.0.0", "127.0.0.1", true },
+		{ "127.0.0.2", "127.0.0.1", false },
+		{ "::1", "::1", true },
+		{ "::", "::1", true },
+		{ "::", "127.0.0.1", true },
+		{ "::1", "127.0.0.1", false },
+		{ "127.0.0.1", "::1", false },
+	};
+
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(*cases); i++) {
+		int type = i & 1 ? SOCK_STREAM : SOCK_DGRAM;
+		uint8_t protocol = i & 1 ? IPPROTO_TCP : IPPROTO_UDP;
+		autoclose int fd = bound(cases[i / 2].at, type, 7010);
+		struct ip where;
+
+		assert_true(ip_parse(cases[i / 2].where, &where));
+		assert_true(sockdiag_knows(*state, protocol));
+		assert_int_equal(sockdiag_finds(*state, protocol, &where, 7010),
+				 cases[i / 2].found);
+		assert_int_equal(sockdiag_finds(*state, protocol, &where, 7011),
+				 0);
+		fd_close(&fd);
+		assert_int_equal(sockdiag_finds(*state, protocol, &where, 7010),
+				 0);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -188,6 +241,7 @@ int main(void)
 		cmocka_unit_test(unacknowledged_bytes_count),
 		cmocka_unit_test(unanswered_connections_count),
 		cmocka_unit_test(connections_at_their_end_do_not_count),
+		cmocka_unit_test(who_listens_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, enter_namespace, leave_namespace);
