@@ -3,6 +3,9 @@
 
 import contextlib
 import errno
+import os
+import re
+import signal
 import socket
 
 import pytest
@@ -225,9 +228,40 @@ def test_both_ways(lab_module):
     lab.wait_state(state)
 
 
+def test_relay_killed(lab_module):
+    """The relay inside dies: so does the run, in one line, and nothing stays."""
+    lab = lab_module
+    state = settled(lab)
+    run = lab.popen_nsntrace("-o", "killed.pcap", "-P", f"{PORT}:{INSIDE}",
+                             "sleep", "1000")
+    os.kill(wait_roles(run.pid, ["relay", "program"])["relay"], signal.SIGKILL)
+    _, err = run.communicate(timeout=20)
+    assert run.returncode == 125
+    assert "nsntrace: the relay process was killed by signal 9\n" in err, err
+    (lab.dir / "killed.pcap").unlink()
+    lab.wait_state(state)
+
+
+@pytest.mark.parametrize("cgroup", ["/sys/fs/cgroup", "none"])
+def test_left_behind(lab_module, cgroup):
+    """Who outlives the program is counted, our own process inside is not."""
+    state = settled(lab_module)
+    hide = "mount --bind /proc/1/fdinfo /sys/fs/cgroup;" * (cgroup == "none")
+    done = lab_module.run([
+        "unshare", "-m", "sh", "-euc", hide + 'exec "$@"', "sh",
+        lab_module.nsntrace_path, "-o", "left.pcap", "-P", f"{PORT}:{INSIDE}",
+        "-v", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & :"])
+    print(done.stderr)
+    assert re.search(r"\b1 process\b", done.stderr), done.stderr
+    for one in alive(lab_module, "sleep", "1000"):
+        lab_module.sh('kill "$1"', one.inner)
+    (lab_module.dir / "left.pcap").unlink()
+    lab_module.wait_state(state)
+
+
 def test_last_words(lab_module):
     """The program answers and ends; a client that is slow gets all of it."""
-    size = 3_000_000
+    size = 20_000_000
     argv = ["/usr/bin/python3", "-c", f"""
 import socket
 client, _ = socket.create_server(("127.0.0.1", {INSIDE})).accept()

@@ -10,11 +10,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +38,7 @@ struct bench {
 	int listener;
 	int end; /* closed: the relay ends */
 	int said;
+	bool blind; /* the relay cannot ask who listens */
 	pid_t pid;
 };
 
@@ -76,6 +82,26 @@ static inline int bound_socket(const struct ip *ip, int type, uint16_t port)
 	return fd;
 }
 
+/* As in a kernel, or a container, that has no netlink for it. */
+static inline void deny_netlink(void)
+{
+	struct sock_filter rules[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { 6, rules };
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		_exit(99);
+}
+
 static inline void run_relay(struct bench *bench, int end, rlim_t descriptors)
 {
 	struct rlimit limit = { descriptors, descriptors };
@@ -86,6 +112,8 @@ static inline void run_relay(struct bench *bench, int end, rlim_t descriptors)
 	fd_close(&bench->upstream);
 	if (descriptors)
 		setrlimit(RLIMIT_NOFILE, &limit);
+	if (bench->blind)
+		deny_netlink();
 	ret = relay_serve(&bench->service, &bench->listener, 1, end, NULL);
 	/* With the checks that sanitizers do at the end. */
 	exit(ret < 0 ? -ret : 0);

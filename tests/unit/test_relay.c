@@ -348,6 +348,33 @@ static void a_closed_port_is_not_free(void **state)
 	close(bench.listener);
 }
 
+/* Where the kernel does not tell who listens, all is open: reset, no hang. */
+static void who_cannot_see_lets_all_come(void **state)
+{
+	struct bench bench;
+	int client, server;
+
+	(void)state;
+	bench_begin(&bench, "127.0.0.1", true, "");
+	bench.service.follow = true;
+	bench.blind = true;
+	bench_listen(&bench);
+	bench_fork(&bench, 0);
+	comes_to(&bench, 0);
+	close(accepted(&bench));
+	client = client_of(&bench);
+	server = accepted(&bench);
+	send_text(client, "hello");
+	expect_text(server, "hello");
+	close(client);
+	close(server);
+	fd_close(&bench.upstream);
+	client = client_of(&bench);
+	expect_reset(client);
+	close(client);
+	bench_stop(&bench, "");
+}
+
 /* The first of several places at which somebody listens. */
 static void upstreams_are_looked_for(void **state)
 {
@@ -401,6 +428,7 @@ int main(void)
 		cmocka_unit_test(last_words_are_passed_on),
 		cmocka_unit_test(clients_are_refused_with_the_upstream),
 		cmocka_unit_test(a_closed_port_is_not_free),
+		cmocka_unit_test(who_cannot_see_lets_all_come),
 		cmocka_unit_test(upstreams_are_looked_for),
 	};
 
