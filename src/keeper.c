@@ -319,6 +319,8 @@ static void end(struct keeper *keeper)
 	/* tracer may have come to its end before it could. */
 	freezer_set(&keeper->freezer, false);
 	left = keeper_count_left(keeper);
+	if (keeper->uplink_up)
+		keeper->uplink.ops->ended(&keeper->uplink);
 	undo_all(keeper->undo);
 	cgroup_close(&keeper->cgroup);
 	freezer_close(&keeper->freezer);

@@ -5,7 +5,8 @@
  * table's drop. Ours are known by their comment alone, never by a handle, which
  * after a reload is the number of somebody else's rule. Silent: nft_failed()
  * says what could not be done. Of what comes from the kernel nothing is taken
- * for granted, as all of it was put there by others.
+ * for granted, as all of it was put there by others. That rules have changed is
+ * heard of in foreign_monitor.c.
  */
 #include "netlink/foreign.h"
 
@@ -21,6 +22,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "netlink/foreign_internal.h"
 #include "netlink/nft_expr.h"
 #include "netlink/nft_internal.h"
 
@@ -30,13 +32,8 @@
  */
 #define WITHDRAW_TRIES 10000
 
-/* A rule's comment as the kernel keeps it: type, size, text. */
-struct comment {
-	uint8_t bytes[2 + FOREIGN_TAG_SIZE];
-	size_t size;
-};
-
-static struct comment comment_of(const char *tag)
+/* The comment of a rule with @tag. */
+struct comment foreign_comment(const char *tag)
 {
 	struct comment comment = { .bytes = { NFTNL_UDATA_RULE_COMMENT } };
 	size_t size = strnlen(tag, FOREIGN_TAG_SIZE - 1);
@@ -48,8 +45,9 @@ static struct comment comment_of(const char *tag)
 	return comment;
 }
 
-static bool is_comment(const struct nlattr *userdata,
-		       const struct comment *comment)
+/* Whether a rule's @userdata is just @comment. */
+bool foreign_is_comment(const struct nlattr *userdata,
+			const struct comment *comment)
 {
 	return mnl_attr_get_payload_len(userdata) == comment->size &&
 	       !memcmp(mnl_attr_get_payload(userdata), comment->bytes,
@@ -70,7 +68,7 @@ const char *foreign_family(const struct foreign_chain *chain)
 }
 
 /* What kernel and others wrote, or a null pointer if it is no such thing. */
-static const char *text_of(const struct nlattr *attr)
+const char *foreign_text(const struct nlattr *attr)
 {
 	return mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0
 		       ? mnl_attr_get_str(attr)
@@ -110,13 +108,13 @@ static void see_attribute(struct sight *sight, const struct nlattr *attr)
 {
 	switch (mnl_attr_get_type(attr)) {
 	case NFTA_CHAIN_TABLE:
-		sight->table = text_of(attr);
+		sight->table = foreign_text(attr);
 		break;
 	case NFTA_CHAIN_NAME:
-		sight->name = text_of(attr);
+		sight->name = foreign_text(attr);
 		break;
 	case NFTA_CHAIN_TYPE:
-		sight->type = text_of(attr);
+		sight->type = foreign_text(attr);
 		break;
 	case NFTA_CHAIN_HOOK:
 		sight->forward = hangs_at_forward(attr);
@@ -139,6 +137,9 @@ static bool can_drop(uint8_t family, const struct sight *sight)
 	    family != NFPROTO_INET)
 		return false;
 	if (!sight->forward || !sight->table || !sight->name || !sight->type)
+		return false;
+	/* Those of runs only count. */
+	if (!strncmp(sight->table, "nsn-", 4))
 		return false;
 
 	return !strcmp(sight->type, "filter") &&
@@ -235,7 +236,7 @@ int foreign_accept(struct nft *nft, const struct foreign_chain *chain,
 		nft_oifname,
 		nft_iifname,
 	};
-	const struct comment comment = comment_of(accepts->tag);
+	const struct comment comment = foreign_comment(accepts->tag);
 
 	nft_begin(nft, 0);
 	for (size_t i = 0; i < sizeof(directions) / sizeof(*directions); i++) {
@@ -276,7 +277,7 @@ static int collect_tagged(const struct nlmsghdr *message, void *context)
 		    mnl_attr_validate(attr, MNL_TYPE_U64) == 0)
 			handle = be64toh(mnl_attr_get_u64(attr));
 		if (mnl_attr_get_type(attr) == NFTA_RULE_USERDATA)
-			ours = is_comment(attr, &tagged->comment);
+			ours = foreign_is_comment(attr, &tagged->comment);
 	}
 	if (!ours || !handle)
 		return 0;
@@ -290,7 +291,7 @@ static int collect_tagged(const struct nlmsghdr *message, void *context)
 static int find_tagged(struct nft *nft, const struct foreign_chain *chain,
 		       const char *tag, struct tagged *tagged)
 {
-	*tagged = (struct tagged){ .comment = comment_of(tag) };
+	*tagged = (struct tagged){ .comment = foreign_comment(tag) };
 	request(nft, NFT_MSG_GETRULE, NLM_F_DUMP, "list the rules in", chain,
 		rule_of(chain));
 
@@ -394,100 +395,4 @@ int foreign_withdraw(struct nft *nft, const char *tag)
 	foreign_chains_free(&chains);
 
 	return first ? first : count;
-}
-
-/*
- * Open a socket that is told of changes of nftables rules in the current
- * network namespace; for nft_fd(), foreign_monitor_read() and nft_close() only.
- * Returns 0, or -errno and *@monitor is NULL.
- */
-int foreign_monitor_open(struct nft **monitor)
-{
-	int ret;
-
-	*monitor = xcalloc(1, sizeof(**monitor));
-	ret = netlink_open(&(*monitor)->nl, NETLINK_NETFILTER, SOCK_NONBLOCK,
-			   1U << (NFNLGRP_NFTABLES - 1));
-	if (ret < 0) {
-		free(*monitor);
-		*monitor = NULL;
-	}
-
-	return ret;
-}
-
-/* What is looked for in the news. */
-struct watch {
-	struct comment comment;
-	bool changed;
-};
-
-/* Whether it is a rule that a run has put into a foreign chain. */
-static bool is_of_a_run(const struct nlattr *userdata)
-{
-	const struct comment any = comment_of(FOREIGN_TAG);
-	const size_t size = any.size - 1; /* the rest of the tag follows */
-	const uint8_t *bytes = mnl_attr_get_payload(userdata);
-
-	return mnl_attr_get_payload_len(userdata) > size && bytes[0] == 0 &&
-	       !memcmp(bytes + 2, any.bytes + 2, size - 2);
-}
-
-/*
- * Runs come and go, and with them their tables and accepts: that is no news, or
- * many runs would keep each other busy. That ours are gone is.
- */
-static int tell(const struct nlmsghdr *message, void *context)
-{
-	struct watch *watch = context;
-	const struct nlattr *attr;
-	bool rule = message->nlmsg_type == NFT_TYPE(NFT_MSG_NEWRULE) ||
-		    message->nlmsg_type == NFT_TYPE(NFT_MSG_DELRULE);
-	bool deleted = message->nlmsg_type == NFT_TYPE(NFT_MSG_DELRULE);
-
-	switch (message->nlmsg_type) {
-	case NFT_TYPE(NFT_MSG_NEWTABLE):
-	case NFT_TYPE(NFT_MSG_NEWCHAIN):
-	case NFT_TYPE(NFT_MSG_NEWRULE):
-	case NFT_TYPE(NFT_MSG_DELRULE):
-		break;
-	default:
-		return 0;
-	}
-	if (mnl_nlmsg_get_payload_len(message) < sizeof(struct nfgenmsg))
-		return 0;
-	mnl_attr_for_each (attr, message, sizeof(struct nfgenmsg)) {
-		const char *table;
-
-		/* The first attribute of each kind is the table's name. */
-		if (mnl_attr_get_type(attr) == NFTA_TABLE_NAME) {
-			table = text_of(attr);
-			if (table && !strncmp(table, "nsn-", 4))
-				return 0;
-		}
-		if (rule && mnl_attr_get_type(attr) == NFTA_RULE_USERDATA &&
-		    is_of_a_run(attr) &&
-		    !(deleted && is_comment(attr, &watch->comment)))
-			return 0;
-	}
-	watch->changed = true;
-
-	return 0;
-}
-
-/*
- * Read what has been told since the last call, without waiting. @changed tells
- * whether our accepts, which have the tag @tag, may be missing somewhere now.
- * Returns 0 or -errno.
- */
-int foreign_monitor_read(struct nft *monitor, const char *tag, bool *changed)
-{
-	struct watch watch = { .comment = comment_of(tag) };
-	int ret;
-
-	while ((ret = netlink_events(&monitor->nl, tell, &watch)) == -ENOBUFS)
-		watch.changed = true;
-	*changed = watch.changed;
-
-	return ret;
 }

@@ -32,6 +32,12 @@ struct foreign_accepts {
 	const char *tag;       /* FOREIGN_TAG and what no other run has */
 };
 
+/* What the monitor has heard of. */
+struct foreign_news {
+	bool changed; /* accepts may be missing somewhere */
+	bool traffic; /* the run's first packets of a family, see gauge.h */
+};
+
 int foreign_chains(struct nft *nft, struct foreign_chains *chains);
 void foreign_chains_free(struct foreign_chains *chains);
 const char *foreign_family(const struct foreign_chain *chain);
@@ -42,6 +48,8 @@ int foreign_accepted(struct nft *nft, const struct foreign_chain *chain,
 int foreign_withdraw(struct nft *nft, const char *tag);
 
 int foreign_monitor_open(struct nft **monitor);
-int foreign_monitor_read(struct nft *monitor, const char *tag, bool *changed);
+int foreign_monitor_read(struct nft *monitor,
+			 const struct foreign_accepts *accepts,
+			 struct foreign_news *news);
 
 #endif

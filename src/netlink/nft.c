@@ -200,6 +200,7 @@ static void add_masquerade(struct nft *nft, const struct nft_tables *tables,
 
 	nft_ip_saddr(rule, source);
 	nft_oifname(rule, NFT_CMP_NEQ, tables->interface);
+	nft_counter(rule); /* for gauge.c */
 	nft_masquerade(rule);
 	add_rule(nft, tables, &nat, rule, "masquerade");
 }

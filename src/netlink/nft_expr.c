@@ -190,6 +190,15 @@ void nft_counter(struct nftnl_rule *rule)
 	expression(rule, "counter");
 }
 
+/* quota name @name */
+void nft_quota(struct nftnl_rule *rule, const char *name)
+{
+	struct nftnl_expr *expr = expression(rule, "objref");
+
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_OBJREF_IMM_TYPE, NFT_OBJECT_QUOTA);
+	nftnl_expr_set_str(expr, NFTNL_EXPR_OBJREF_IMM_NAME, name);
+}
+
 static void verdict(struct nftnl_rule *rule, uint32_t code)
 {
 	struct nftnl_expr *expr = expression(rule, "immediate");

@@ -19,6 +19,7 @@ void nft_ip6_daddr_group(struct nftnl_rule *rule);
 void nft_icmpv6_type(struct nftnl_rule *rule, uint8_t first, uint8_t last);
 void nft_masquerade(struct nftnl_rule *rule);
 void nft_counter(struct nftnl_rule *rule);
+void nft_quota(struct nftnl_rule *rule, const char *name);
 void nft_accept(struct nftnl_rule *rule);
 void nft_drop(struct nftnl_rule *rule);
 

@@ -2,28 +2,43 @@
 /*
  * Beside the firewalls of others: the packets of a run are let through by
  * accepts at the top of each of their chains that may drop what is forwarded,
- * and again after such a firewall was loaded anew. Taking the accepts out is
- * left to the undo list.
+ * and again after such a firewall was loaded anew. If all the same nothing gets
+ * through the user is told. Taking the accepts out is left to the undo list.
  */
 #include "uplink/firewall.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "legacy.h"
 #include "netlink/foreign.h"
+#include "netlink/gauge.h"
 
 /* A run has one uplink. */
 static struct {
 	struct nft *nft;
 	struct nft *monitor;
+	struct nft *owner; /* of the run's own tables; borrowed */
+	const struct nft_tables *tables;
 	char tag[FOREIGN_TAG_SIZE];
-	bool recorded; /* in the undo list */
-	bool told;     /* of a table that nobody else may change */
-} firewall;
+	bool recorded;	 /* in the undo list */
+	char closed[64]; /* a table that nobody else may change, or "" */
+	int timer;	 /* runs out when it is time to judge */
+	bool traffic;	 /* of a family that has not been judged */
+	bool judged[2];
+} firewall = { .timer = -1 };
+
+/*
+ * How long after the first packet the counters are read. It is gone or dropped
+ * at once, but for firewalls that ask somebody.
+ */
+#define JUDGE_MS 500
 
 /* Whoever reads the rules sees which run has made them. */
 static void make_tag(const struct uplink *uplink)
@@ -33,13 +48,12 @@ static void make_tag(const struct uplink *uplink)
 }
 
 /* A table that another process owns is closed to us, root or not. */
-static int tell_refusal(const struct foreign_chain *chain)
+static int note_closed(const struct foreign_chain *chain)
 {
-	if (!firewall.told)
-		warn("the table %s %s belongs to another process and may drop "
-		     "the program's packets",
-		     foreign_family(chain), chain->table);
-	firewall.told = true;
+	snprintf(firewall.closed, sizeof(firewall.closed), "%s %s",
+		 foreign_family(chain), chain->table);
+	debug("cannot accept packets in table %s, which has an owner",
+	      firewall.closed);
 
 	return 0;
 }
@@ -61,7 +75,7 @@ static int let_through(struct uplink *uplink, const struct foreign_chain *chain)
 	if (!ret)
 		ret = foreign_accept(firewall.nft, chain, &accepts);
 	if (ret == -EPERM)
-		return tell_refusal(chain);
+		return note_closed(chain);
 	/* It has just gone, as happens while a firewall is loaded anew. */
 	if (ret == -ENOENT)
 		return 0;
@@ -115,16 +129,35 @@ static int let_through_legacy(struct uplink *uplink, sa_family_t family)
 	return 0;
 }
 
+/* Without this nothing is lost but a line for the user. */
+static void count_packets(void)
+{
+	int ret = gauge_add(firewall.owner, firewall.tables);
+
+	firewall.timer =
+		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (ret < 0)
+		debug("cannot %s: %s", nft_failed(firewall.owner),
+		      strerror(-ret));
+}
+
 /*
  * Let the run's packets through the firewalls of this host, and begin to watch
- * these. Written down in the uplink's undo list first. Returns 0, or a negative
+ * these. Written down in the uplink's undo list first. @owner has made
+ * @tables, the run's own; both must live as long. Returns 0, or a negative
  * errno already reported; to be closed in both cases.
  */
-int firewall_open(struct uplink *uplink)
+int firewall_open(struct uplink *uplink, struct nft *owner,
+		  const struct nft_tables *tables)
 {
 	const struct plan *plan = uplink->plan;
-	int ret = nft_open(&firewall.nft);
+	int ret;
 
+	firewall.owner = owner;
+	firewall.tables = tables;
+	/* Before the monitor, which would take it for the first packets. */
+	count_packets();
+	ret = nft_open(&firewall.nft);
 	if (!ret)
 		ret = foreign_monitor_open(&firewall.monitor);
 	if (ret < 0)
@@ -139,26 +172,86 @@ int firewall_open(struct uplink *uplink)
 	return ret;
 }
 
-/* What to poll for changes of firewalls. */
+/* What to poll for changes of firewalls, and for the first packets. */
 int firewall_fd(void)
 {
 	return nft_fd(firewall.monitor);
 }
 
+/* What to poll for the moment to judge, or -1. */
+int firewall_timer_fd(void)
+{
+	return firewall.timer;
+}
+
+static void judge_later(void)
+{
+	const struct itimerspec soon = {
+		.it_value.tv_nsec = JUDGE_MS * 1000000L,
+	};
+
+	if (!firewall.traffic)
+		timerfd_settime(firewall.timer, 0, &soon, NULL);
+	firewall.traffic = true;
+}
+
+static void tell_blocked(const char *family)
+{
+	const char *closed = firewall.closed;
+
+	warn("nothing that the program sends by %s leaves this host: let the "
+	     "interfaces nsn-* through its firewall%s%s",
+	     family, *closed ? ", table " : "", closed);
+}
+
 /*
- * Some rules have changed: put our accepts in again where they are gone.
- * Returns as firewall_open().
+ * Find out whether anything of what the program has sent so far has left the
+ * host, and tell if not. Each family is judged once.
+ */
+void firewall_judge(const struct uplink *uplink)
+{
+	static const char *const families[] = { "IPv4", "IPv6" };
+	const bool carried[] = { uplink->plan->ip4, uplink->plan->ip6 };
+	struct gauge gauge;
+	bool all = true;
+
+	if (!firewall.traffic)
+		return;
+	firewall.traffic = false;
+	if (gauge_read(firewall.nft, firewall.tables, &gauge) < 0)
+		return;
+	for (int i = 0; i < 2; i++) {
+		if (gauge.asked[i] && !gauge.left[i] && !firewall.judged[i])
+			tell_blocked(families[i]);
+		firewall.judged[i] |= gauge.asked[i] != 0;
+		all = all && (firewall.judged[i] || !carried[i]);
+	}
+	if (all)
+		gauge_delete(firewall.owner, firewall.tables);
+}
+
+/*
+ * Some rules have changed: put our accepts in again where they are gone. Or the
+ * first packets have come, or it is time to judge. Returns as firewall_open().
  */
 int firewall_events(struct uplink *uplink)
 {
-	bool changed;
-	int ret =
-		foreign_monitor_read(firewall.monitor, firewall.tag, &changed);
+	const struct foreign_accepts accepts = {
+		.interface = uplink->run.name,
+		.tag = firewall.tag,
+	};
+	struct foreign_news news;
+	uint64_t times;
+	int ret = foreign_monitor_read(firewall.monitor, &accepts, &news);
 
 	if (ret < 0)
 		return fail(-ret, "cannot follow the firewall of this host");
+	if (news.traffic)
+		judge_later();
+	if (read(firewall.timer, &times, sizeof(times)) > 0)
+		firewall_judge(uplink);
 
-	return changed ? let_through_all(uplink) : 0;
+	return news.changed ? let_through_all(uplink) : 0;
 }
 
 /* Stop watching. The accepts are the undo list's. */
@@ -166,6 +259,7 @@ void firewall_close(void)
 {
 	nft_close(firewall.nft);
 	nft_close(firewall.monitor);
+	fd_close(&firewall.timer);
 	firewall.nft = NULL;
 	firewall.monitor = NULL;
 }

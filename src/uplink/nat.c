@@ -320,7 +320,8 @@ static int add_tables(struct uplink *uplink)
 
 static int watch_changes(void)
 {
-	const int fds[] = { rtnl_fd(nat.monitor), firewall_fd() };
+	const int fds[] = { rtnl_fd(nat.monitor), firewall_fd(),
+			    firewall_timer_fd() };
 
 	nat.changes = epoll_create1(EPOLL_CLOEXEC);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
@@ -350,7 +351,7 @@ static int nat_host(struct uplink *uplink)
 			fail(-ret, "cannot watch the routes of this host");
 	}
 	if (!ret)
-		ret = firewall_open(uplink);
+		ret = firewall_open(uplink, nat.nft, &nat.tables);
 	if (!ret)
 		ret = watch_changes();
 	if (!ret)
@@ -444,6 +445,11 @@ static int nat_events(struct uplink *uplink)
 	return routes ? routes : rules;
 }
 
+static void nat_ended(struct uplink *uplink)
+{
+	firewall_judge(uplink);
+}
+
 static void nat_cut(struct uplink *uplink)
 {
 	int ret;
@@ -476,6 +482,7 @@ const struct uplink_ops uplink_nat = {
 	.ready = nat_ready,
 	.fd = nat_fd,
 	.events = nat_events,
+	.ended = nat_ended,
 	.cut = nat_cut,
 	.down = nat_down,
 };

@@ -93,6 +93,7 @@ const struct uplink_ops uplink_none = {
 	.ready = none_ready,
 	.fd = none_fd,
 	.events = none_host,
+	.ended = none_down,
 	.cut = none_down,
 	.down = none_down,
 };

@@ -32,6 +32,8 @@ struct uplink_ops {
 	int (*fd)(const struct uplink *uplink);
 	/* The host has changed: follow. */
 	int (*events)(struct uplink *uplink);
+	/* The program has ended: tell what is still to be told of its way. */
+	void (*ended)(struct uplink *uplink);
 	/* Take the host's end away although the namespace lives on. */
 	void (*cut)(struct uplink *uplink);
 	/* Let go of what dies with a descriptor. */

@@ -3,6 +3,7 @@
 them, also when it is loaded anew in between, and leave it as it was."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -84,7 +85,9 @@ def test_drops(lab, name):
 def test_lets_through(guarded):
     before = settled(guarded)
     for url in URLS:
-        assert trace(guarded, "curl", "-sSm10", "-o", "got", url).packets > 8
+        done = trace(guarded, "curl", "-sSm10", "-o", "got", url)
+        assert done.packets > 8
+        assert "warning" not in done.stderr
     # The resolver is the host's own, asked by way of the relay.
     trace(guarded, "curl", "-sSm10", "-o", "got",
           "http://www.example.test/small")
@@ -142,3 +145,59 @@ def test_kill(guarded, victims):
     for name in guarded.dir.iterdir():
         name.unlink()
     guarded.wait_state(before)
+
+
+BLOCKED = "leaves this host: let the interfaces nsn-* through its firewall"
+
+
+def blocked(stderr):
+    """The families of which a run tells that they do not get through."""
+    return re.findall(r"warning: nothing that the program sends by (\S+) "
+                      + re.escape(BLOCKED) + "(.*)\n", stderr)
+
+
+@pytest.mark.parametrize("verdict", ["drop", "reject"])
+def test_closed_table(lab, verdict):
+    """A table that is another process' own cannot be changed: told, in time."""
+    lab.http()
+    owner = lab.popen(["nft", "-i"], stdin=-1)
+    owner.stdin.write(f"""\
+add table inet own {{ flags owner; }}
+add chain inet own f {{ type filter hook forward priority 0; }}
+add rule inet own f {verdict}
+""")
+    owner.stdin.flush()
+    wait_for(lambda: verdict in lab.sh("nft list ruleset"), 5, "the table")
+    for url, family in zip(URLS, ("IPv4", "IPv6")):
+        done = lab.nsntrace("-o", "x.pcap", "curl", "-sm1", url)
+        assert done.returncode in (7, 28)
+        assert blocked(done.stderr) == [(family, ", table inet own")]
+    # Each family is told of once, while the program runs on.
+    done = lab.nsntrace("-o", "x.pcap", "sh", "-c",
+                        'for url; do curl -sm1 "$url"; done', "sh", *URLS * 2)
+    assert [family for family, _ in blocked(done.stderr)] == ["IPv4", "IPv6"]
+    owner.communicate()
+
+
+def test_blocked_elsewhere(lab):
+    """Something that no accept helps against: told without a table."""
+    lab.http()
+    lab.sh("iptables-legacy -t mangle -A FORWARD -j DROP")
+    done = lab.nsntrace("-o", "x.pcap", "curl", "-sm1", URLS[0])
+    assert blocked(done.stderr) == [("IPv4", "")]
+    # Neither what goes through nor what only the host itself gets is told of.
+    for argv in (["curl", "-sSm5", "-o", "got", URLS[1]],
+                 ["ping", "-nc1", lab.host.addresses[0]]):
+        done = lab.nsntrace("-o", "x.pcap", *argv)
+        assert (done.returncode, blocked(done.stderr)) == (0, []), done
+
+
+def test_nobody_counts_for_long(lab):
+    """Once a family is seen to get through, the chain that counts is gone."""
+    lab.http()
+    fetcher = Fetcher(lab)
+    assert "chain asked" in lab.sh("nft list ruleset")
+    assert all(fetcher.fetch(url) for url in URLS)
+    wait_for(lambda: "chain asked" not in lab.sh("nft list ruleset"), 5, "end")
+    assert all(fetcher.fetch(url) for url in URLS)
+    assert "warning" not in fetcher.end()

@@ -202,11 +202,12 @@ static void chain_goes_meanwhile(void **state)
 
 static bool told(struct nft *monitor)
 {
-	bool changed;
+	const struct foreign_accepts accepts = { "nsn-7", TAG };
+	struct foreign_news news;
 
-	assert_int_equal(foreign_monitor_read(monitor, TAG, &changed), 0);
+	assert_int_equal(foreign_monitor_read(monitor, &accepts, &news), 0);
 
-	return changed;
+	return news.changed;
 }
 
 static void only_news_is_told(void **state)

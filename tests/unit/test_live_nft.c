@@ -83,17 +83,19 @@ ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *bytes,
 
 #define LIST "nft list ruleset"
 
-#define MASQUERADE                                                        \
-	"\tchain postrouting {\n"                                         \
-	"\t\ttype nat hook postrouting priority srcnat; policy accept;\n" \
-	"\t\tip saddr 10.200.0.7 oifname != \"nsn-7\" masquerade\n"       \
-	"\t\tip6 saddr 2001:db8::7 oifname != \"nsn-7\" masquerade\n"     \
-	"\t}\n\n"                                                         \
-	"\tchain leaks {\n"                                               \
-	"\t\ttype filter hook postrouting priority 150; policy "          \
-	"accept;\n"                                                       \
-	"\t\tip saddr 10.200.0.7 oifname != \"nsn-7\" drop\n"             \
-	"\t\tip6 saddr 2001:db8::7 oifname != \"nsn-7\" drop\n"           \
+#define MASQUERADE                                                          \
+	"\tchain postrouting {\n"                                           \
+	"\t\ttype nat hook postrouting priority srcnat; policy accept;\n"   \
+	"\t\tip saddr 10.200.0.7 oifname != \"nsn-7\" counter packets 0 "   \
+	"bytes 0 masquerade\n"                                              \
+	"\t\tip6 saddr 2001:db8::7 oifname != \"nsn-7\" counter packets 0 " \
+	"bytes 0 masquerade\n"                                              \
+	"\t}\n\n"                                                           \
+	"\tchain leaks {\n"                                                 \
+	"\t\ttype filter hook postrouting priority 150; policy "            \
+	"accept;\n"                                                         \
+	"\t\tip saddr 10.200.0.7 oifname != \"nsn-7\" drop\n"               \
+	"\t\tip6 saddr 2001:db8::7 oifname != \"nsn-7\" drop\n"             \
 	"\t}\n"
 
 static struct nft_tables tables_of(bool owner, bool egress)

@@ -48,8 +48,8 @@
 #define LEAVING6                   \
 	NFPROTO " ==0a " IP6_SADDR \
 		" ==20010db8000000000000000000000007 " OIFNAME " !=" NSN_7
-#define MASQUERADE4 "rule 1 nsn-7 postrouting " LEAVING4 " masq"
-#define MASQUERADE6 "rule 1 nsn-7 postrouting " LEAVING6 " masq"
+#define MASQUERADE4 "rule 1 nsn-7 postrouting " LEAVING4 " counter masq"
+#define MASQUERADE6 "rule 1 nsn-7 postrouting " LEAVING6 " counter masq"
 #define DROP4	    "rule 1 nsn-7 leaks " LEAVING4 " " DROP
 #define DROP6	    "rule 1 nsn-7 leaks " LEAVING6 " " DROP
 
