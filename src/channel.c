@@ -112,9 +112,73 @@ static void take_descriptors(struct msghdr *header, struct message *message)
 	memcpy(message->fds, CMSG_DATA(cmsg), message->fd_count * sizeof(int));
 }
 
+/* Bytes of a message's body; who needs none may leave it out. */
+static size_t body_size(enum message_type type)
+{
+	switch (type) {
+	case MESSAGE_LINE:
+		return sizeof(struct message_line);
+	case MESSAGE_BUILT:
+	case MESSAGE_STARTING:
+		return sizeof(struct run);
+	case MESSAGE_FREEZER:
+		return sizeof(struct freezer);
+	case MESSAGE_FILE:
+		return sizeof(int);
+	case MESSAGE_REPORT:
+		return sizeof(struct message_report);
+	case MESSAGE_SIGNAL:
+		return sizeof(struct message_signal);
+	case MESSAGE_LIVE:
+		return sizeof(struct message_live);
+	case MESSAGE_PROGRESS:
+		return sizeof(struct message_progress);
+	case MESSAGE_STOP:
+		return sizeof(struct message_stop);
+	case MESSAGE_DONE:
+		return sizeof(struct tally);
+	case MESSAGE_FINISHED:
+		return sizeof(struct message_finished);
+	case MESSAGE_LISTENERS:
+	case MESSAGE_READY:
+	case MESSAGE_GO:
+	case MESSAGE_NEXT:
+	case MESSAGE_WRITING:
+	case MESSAGE_ENDED:
+	case MESSAGE_CUT:
+	case MESSAGE_TROUBLE:
+		break;
+	}
+
+	return 0;
+}
+
+static bool is_ours(const struct message *message, size_t size, int flags)
+{
+	size_t body = size - sizeof(message->type);
+
+	return size >= sizeof(message->type) &&
+	       !(flags & (MSG_TRUNC | MSG_CTRUNC)) &&
+	       (!body || body == body_size(message->type));
+}
+
+#define END(text) ((text)[sizeof(text) - 1])
+
+/* Texts have an end, whoever sent them. */
+static void end_texts(struct message *message)
+{
+	if (message->type == MESSAGE_LINE)
+		END(message->body.line.text) = '\0';
+	if (message->type == MESSAGE_BUILT || message->type == MESSAGE_STARTING)
+		END(message->body.run.name) = '\0';
+	if (message->type == MESSAGE_FINISHED)
+		END(message->body.finished.outfile) = '\0';
+}
+
 /*
- * Wait for one message. Returns 1, 0 if the other side is gone, or -errno.
- * Descriptors that came along are the caller's.
+ * Wait for one message. Returns 1, 0 if the other side is gone, or -errno:
+ * -EPROTO if it is none of ours, as an other side that was taken over by what
+ * it reads may send anything. Descriptors that came along are the caller's.
  */
 int channel_receive(int fd, struct message *message)
 {
@@ -146,8 +210,12 @@ int channel_receive(int fd, struct message *message)
 	if (size < 0)
 		return -errno;
 	take_descriptors(&header, message);
-	if ((size_t)size < sizeof(message->type))
+	if (!is_ours(message, (size_t)size, header.msg_flags)) {
+		while (message->fd_count)
+			close(message->fds[--message->fd_count]);
 		return -EPROTO;
+	}
+	end_texts(message);
 
 	return 1;
 }

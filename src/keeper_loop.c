@@ -25,7 +25,7 @@ void keeper_break_off(struct keeper *keeper)
 	keeper->broken = true;
 }
 
-static void hear_line(struct keeper *keeper, const struct message *message)
+static void hear_line(struct keeper *keeper, struct message *message)
 {
 	struct message_line line = message->body.line;
 
@@ -70,7 +70,7 @@ static void reset_terminal(struct keeper *keeper)
 	keeper->live_rows = 0;
 }
 
-static void hear_front(struct keeper *keeper, const struct message *message)
+static void hear_front(struct keeper *keeper, struct message *message)
 {
 	switch (message->type) {
 	case MESSAGE_GO:
@@ -100,7 +100,7 @@ static void hear_front(struct keeper *keeper, const struct message *message)
 	}
 }
 
-static void hear_tracer(struct keeper *keeper, const struct message *message)
+static void hear_tracer(struct keeper *keeper, struct message *message)
 {
 	switch (message->type) {
 	case MESSAGE_LINE:
@@ -112,6 +112,7 @@ static void hear_tracer(struct keeper *keeper, const struct message *message)
 			break;
 		keeper->uplink.run = message->body.run;
 		keeper->netns = message->fds[0];
+		message->fd_count = 0;
 		keeper->built = true;
 		break;
 	case MESSAGE_WRITING:
@@ -164,7 +165,7 @@ static void bury(struct keeper *keeper, struct peer *peer, int wstatus)
 
 /* Take one message of @peer's, or notice that it is gone. */
 static void hear(struct keeper *keeper, struct peer *peer,
-		 void (*act)(struct keeper *, const struct message *))
+		 void (*act)(struct keeper *, struct message *))
 {
 	struct message message;
 	int wstatus;
@@ -175,6 +176,9 @@ static void hear(struct keeper *keeper, struct peer *peer,
 			peer->ready = true;
 		else
 			act(keeper, &message);
+		/* Who sends what nobody wants shall not fill our table. */
+		while (message.fd_count)
+			close(message.fds[--message.fd_count]);
 		return;
 	}
 	peer->gone = true;
@@ -183,9 +187,12 @@ static void hear(struct keeper *keeper, struct peer *peer,
 		return;
 	if (keeper->draining && is_relay(keeper, peer))
 		return;
-	if (peer != &keeper->front && peer->pid > 0 &&
-	    waitpid(peer->pid, &wstatus, 0) == peer->pid)
-		bury(keeper, peer, wstatus);
+	if (peer != &keeper->front && peer->pid > 0) {
+		/* It is dying, or was taken over and is to be feared. */
+		kill(peer->pid, SIGKILL);
+		if (waitpid(peer->pid, &wstatus, 0) == peer->pid)
+			bury(keeper, peer, wstatus);
+	}
 	/* Nobody is left to wait for the last words of connections. */
 	if (peer == &keeper->front) {
 		reset_terminal(keeper);

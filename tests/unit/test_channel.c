@@ -5,11 +5,13 @@
  */
 #include "channel.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -86,12 +88,76 @@ static void test_lines_leave_room(void **state)
 	close(pair[1]);
 }
 
+/* What no side of ours would send ends the channel, and leaks nothing. */
+static void test_not_ours(void **state)
+{
+	static const struct {
+		uint32_t type;
+		size_t size;
+	} wrong[] = {
+		{ MESSAGE_LINE, 1 },
+		{ MESSAGE_LINE, sizeof(struct message_line) + 1 },
+		{ MESSAGE_DONE, sizeof(struct tally) - 1 },
+		{ MESSAGE_GO, 1 },
+		{ MESSAGE_FINISHED, sizeof(struct message_finished) + 4096 },
+		{ MESSAGE_FINISHED + 1, 8 },
+		{ UINT32_MAX, 8 },
+	};
+	static const char zeros[2 * sizeof(struct message)];
+	struct message message;
+	int pair[2];
+	int next, last;
+
+	(void)state;
+	assert_int_equal(channel_pair(pair), 0);
+	next = dup(0);
+	close(next);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		assert_int_equal(channel_send(pair[0],
+					      (enum message_type)wrong[i].type,
+					      zeros, wrong[i].size, pair, 2),
+				 0);
+		assert_int_equal(channel_receive(pair[1], &message), -EPROTO);
+		assert_int_equal(message.fd_count, 0);
+	}
+	assert_int_equal(write(pair[0], "x", 1), 1);
+	assert_int_equal(channel_receive(pair[1], &message), -EPROTO);
+	last = dup(0);
+	assert_int_equal(last, next);
+	close(last);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void test_texts_end(void **state)
+{
+	struct message_line line;
+	struct message message;
+	struct run run;
+	int pair[2];
+
+	(void)state;
+	memset(&line, 'x', sizeof(line));
+	memset(&run, 'x', sizeof(run));
+	assert_int_equal(channel_pair(pair), 0);
+	channel_send(pair[0], MESSAGE_LINE, &line, sizeof(line), NULL, 0);
+	channel_send(pair[0], MESSAGE_BUILT, &run, sizeof(run), NULL, 0);
+	assert_int_equal(channel_receive(pair[1], &message), 1);
+	assert_int_equal(strlen(message.body.line.text), LINE_TEXT_SIZE - 1);
+	assert_int_equal(channel_receive(pair[1], &message), 1);
+	assert_int_equal(strlen(message.body.run.name), IFNAMSIZ - 1);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_messages_in_order),
 		cmocka_unit_test(test_last_words_of_a_deaf_peer),
 		cmocka_unit_test(test_lines_leave_room),
+		cmocka_unit_test(test_not_ours),
+		cmocka_unit_test(test_texts_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
