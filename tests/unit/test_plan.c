@@ -404,6 +404,24 @@ static const char *printed(void)
 	return text;
 }
 
+/* What is opened on either side is told before it is. */
+static void test_printed_ports(void **state)
+{
+	(void)state;
+	facts.ip6 = false;
+	options.local.port[0] =
+		(struct port){ .tcp = true, .host = 5432, .inside = 5432 };
+	options.local.count = 1;
+	options.published.port[0] = (struct port){ .host = 80, .inside = 8080 };
+	options.published.count = 1;
+	assert_int_equal(plan_make(&options, &facts, &plan), 0);
+	assert_non_null(strstr(printed(),
+			       "relay: tcp port 5432 inside at 127.0.0.1 to "
+			       "127.0.0.1\n"
+			       "publish: udp port 80 at 0.0.0.0 to port 8080 "
+			       "inside\n"));
+}
+
 /* Of the cgroups that there are, those that are made are listed. */
 static void test_printed_cgroups(void **state)
 {
@@ -490,6 +508,8 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_queue, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lossless, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_printed_ports, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_printed_cgroups, set_up,
 						tear_down),
