@@ -8,6 +8,7 @@
 
 #include "base/freezer.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "plan.h"
 
 /* What front, keeper and tracer tell each other. */
@@ -97,14 +98,27 @@ struct tally {
 	int read_error; /* -errno of an interface that went away, or 0 */
 };
 
+/* More names than these say no more. */
+#define LEFT_NAMED_MAX 5
+
+/* Processes still running in the namespace, some of them by name. */
+struct left {
+	uint32_t count;
+	uint32_t named;
+	struct {
+		pid_t pid;
+		char name[PROC_NAME_SIZE];
+	} process[LEFT_NAMED_MAX];
+};
+
 struct message_finished {
 	bool failed;	/* nsntrace itself did, and has said why */
 	bool executed;	/* the program ran; @wstatus is its own */
 	int exec_error; /* else the errno of exec, if it came to that */
 	int wstatus;
 	char outfile[OUTFILE_TEXT_SIZE]; /* patterns replaced */
-	uint32_t left; /* processes still running in the namespace */
-	bool counted;  /* tracer has lived to tell @tally */
+	struct left left;
+	bool counted; /* tracer has lived to tell @tally */
 	struct tally tally;
 };
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@
 #include "keeper_loop.h"
 #include "keeper_tree.h"
 #include "mounts.h"
+#include "netlink/sockdiag.h"
 #include "series.h"
 #include "undo.h"
 #include "uplink/uplink.h"
@@ -216,6 +218,8 @@ static void watch_over(struct keeper *keeper)
 	while (keeper->plan->options->wait && !keeper->cut && !keeper->broken &&
 	       !keeper->exec_error && keeper_count_left(keeper))
 		keeper_turn(keeper, -1);
+	if (keeper->plan->options->wait && keeper->cut)
+		keeper_end_left(keeper);
 }
 
 /*
@@ -261,7 +265,7 @@ static void drain(struct keeper *keeper)
 	save_in_time(keeper);
 }
 
-static void tell_front(struct keeper *keeper, unsigned left)
+static void tell_front(struct keeper *keeper, const struct left *left)
 {
 	struct message_finished finished = {
 		.failed = keeper->broken ||
@@ -269,7 +273,7 @@ static void tell_front(struct keeper *keeper, unsigned left)
 		.executed = keeper->executed && keeper->ended,
 		.exec_error = keeper->exec_error,
 		.wstatus = keeper->wstatus,
-		.left = left,
+		.left = *left,
 		.counted = keeper->done,
 		.tally = keeper->tally,
 	};
@@ -282,10 +286,34 @@ static void tell_front(struct keeper *keeper, unsigned left)
 }
 
 /*
+ * Who lives on and waits for an answer would wait for ever: have its sockets
+ * tell it that there will be none. Our own sockets stay where they are.
+ */
+static void abort_connections(const struct keeper *keeper)
+{
+	const struct run *run = &keeper->uplink.run;
+	struct sockdiag *sockdiag;
+	int ret;
+
+	ret = setns(keeper->netns, CLONE_NEWNET) < 0 ? -errno
+						     : sockdiag_open(&sockdiag);
+	if (ret < 0) {
+		debug("cannot end connections: %s", strerror(-ret));
+		return;
+	}
+	ret = sockdiag_abort(sockdiag, &run->ip4);
+	if (ret >= 0)
+		ret = sockdiag_abort(sockdiag, &run->ip6);
+	if (ret < 0)
+		debug("cannot end connections: %s", strerror(-ret));
+	sockdiag_close(sockdiag);
+}
+
+/*
  * Behind the prompt: what the kernel takes its time for. With --sync front
  * waits for the end of it, which it sees by our own end.
  */
-static void clear_away(struct keeper *keeper, unsigned left)
+static void clear_away(struct keeper *keeper, bool left)
 {
 	bool sync = keeper->plan->options->sync;
 
@@ -296,6 +324,8 @@ static void clear_away(struct keeper *keeper, unsigned left)
 	if (keeper->uplink_up &&
 	    (left || sync || !keeper->done || keeper->tally.unfinished))
 		keeper->uplink.ops->cut(&keeper->uplink);
+	if (left && keeper->uplink_up)
+		abort_connections(keeper);
 	program_close(&keeper->program);
 	fd_close(&keeper->tracer.channel);
 	fd_close(&keeper->netns);
@@ -311,22 +341,22 @@ static void clear_away(struct keeper *keeper, unsigned left)
 
 static void end(struct keeper *keeper)
 {
-	unsigned left;
+	struct left left;
 
 	if (keeper->broken)
 		keeper_kill_all(keeper);
 	drain(keeper);
 	/* tracer may have come to its end before it could. */
 	freezer_set(&keeper->freezer, false);
-	left = keeper_count_left(keeper);
+	keeper_find_left(keeper, &left);
 	if (keeper->uplink_up)
 		keeper->uplink.ops->ended(&keeper->uplink);
 	undo_all(keeper->undo);
 	cgroup_close(&keeper->cgroup);
 	freezer_close(&keeper->freezer);
 	debug("put the host back");
-	tell_front(keeper, left);
-	clear_away(keeper, left);
+	tell_front(keeper, &left);
+	clear_away(keeper, left.count > 0);
 }
 
 /*

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cgroup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/freezer.h"
 #include "base/log.h"
@@ -22,6 +23,9 @@
 
 /* How long killed processes may take to be gone. */
 #define KILL_WAIT_MS 2000
+
+/* How long those who are asked to end have for it. */
+#define END_MS 500
 
 /* Without a cgroup the run goes on: see the top of this file. */
 static int make_cgroup2(struct keeper *keeper, const char *name)
@@ -122,8 +126,9 @@ int keeper_hold_tree(struct keeper *keeper)
 	return ret < 0 ? fail(-ret, "cannot use a cgroup for --lossless") : 0;
 }
 
-/* Processes of the program's that still run. */
-unsigned keeper_count_left(const struct keeper *keeper)
+/* Call @each, if not NULL, for all that still run; returns how many. */
+static unsigned each_left(const struct keeper *keeper, proc_each *each,
+			  void *context)
 {
 	const pid_t except[] = { keeper->tracer.pid, keeper->publisher.pid };
 	unsigned ours = (keeper->tracer.pid > 0 ? 1 : 0) +
@@ -134,7 +139,7 @@ unsigned keeper_count_left(const struct keeper *keeper)
 	if (keeper->netns < 0 || !keeper->program.pid)
 		return 0;
 	if (keeper->cgroup.dir >= 0)
-		left = (unsigned)cgroup_pids(&keeper->cgroup, NULL, 0);
+		left = cgroup_each(&keeper->cgroup, each, context);
 	/*
 	 * One may have left the cgroup (a login does). It is our child then, or
 	 * a child's: only if there is one, it is worth to look at all
@@ -144,7 +149,52 @@ unsigned keeper_count_left(const struct keeper *keeper)
 		return left;
 
 	return proc_each_in_netns(proc_netns_inode(keeper->netns), except, 2,
-				  NULL);
+				  each, context);
+}
+
+/* How many processes of the program's still run. */
+unsigned keeper_count_left(const struct keeper *keeper)
+{
+	return each_left(keeper, NULL, NULL);
+}
+
+static void take_down(pid_t pid, void *context)
+{
+	struct left *left = context;
+
+	if (left->named < LEFT_NAMED_MAX &&
+	    proc_name(pid, left->process[left->named].name) == 0)
+		left->process[left->named++].pid = pid;
+}
+
+/* Which processes of the program's still run: how many, and some by name. */
+void keeper_find_left(const struct keeper *keeper, struct left *left)
+{
+	*left = (struct left){ 0 };
+	left->count = each_left(keeper, take_down, left);
+}
+
+static void terminate(pid_t pid, void *context)
+{
+	(void)context;
+	kill(pid, SIGTERM);
+}
+
+/*
+ * End all whom --wait has waited for, as the user has had enough: first asked,
+ * so that they can put their own things in order, then killed.
+ */
+void keeper_end_left(struct keeper *keeper)
+{
+	const int64_t end = clock_monotonic_ms() + END_MS;
+	int64_t rest = END_MS;
+
+	each_left(keeper, terminate, NULL);
+	while (rest > 0 && !keeper->broken && keeper_count_left(keeper)) {
+		keeper_turn(keeper, (int)rest);
+		rest = end - clock_monotonic_ms();
+	}
+	keeper_kill_all(keeper);
 }
 
 /* End the program and everything that came of it, setuid or daemon. */

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 
 /* The banner, before the program's first line. */
@@ -105,6 +106,32 @@ static void report_losses(const struct plan *plan, const struct tally *tally)
 		     tally->truncated, plan->options->snaplen);
 }
 
+/* Who lives on, by name: the user may want to look after them. */
+static void report_left(const struct left *left)
+{
+	uint32_t more = left->count - left->named;
+	autofree char *names = xstrdup("");
+
+	if (!left->count)
+		return;
+	for (uint32_t i = 0; i < left->named; i++) {
+		autofree char *before = names;
+
+		names = xasprintf("%s%s %d (%s)", before, i ? "," : ":",
+				  (int)left->process[i].pid,
+				  left->process[i].name);
+	}
+	if (left->named && more) {
+		autofree char *before = names;
+
+		names = xasprintf("%s and %u more", before, more);
+	}
+	note("%u %s of the program still %s, without a network%s. "
+	     "--wait waits for all.",
+	     left->count, left->count == 1 ? "process" : "processes",
+	     left->count == 1 ? "runs" : "run", names);
+}
+
 /* The summary, after the program's last line. */
 void report_end(const struct plan *plan,
 		const struct message_finished *finished)
@@ -124,11 +151,6 @@ void report_end(const struct plan *plan,
 	if (tally->read_error)
 		warn("an interface of the program's went away: %s",
 		     strerror(-tally->read_error));
-	if (finished->left)
-		note("%u %s of the program still %s, without a network; "
-		     "--wait waits for all.",
-		     finished->left,
-		     finished->left == 1 ? "process" : "processes",
-		     finished->left == 1 ? "runs" : "run");
+	report_left(&finished->left);
 	report_truth(tally);
 }

@@ -158,14 +158,15 @@ int cgroup_kill(int kill_fd)
 }
 
 /*
- * The processes in the cgroup: fills in up to @max of @pids and returns how
- * many there are in all. Zombies count for the kernel, not for us.
+ * Call @each, if not NULL, for every process in the cgroup. Returns how many.
+ * Zombies count for the kernel, not for us.
  */
-size_t cgroup_pids(const struct cgroup *cgroup, pid_t *pids, size_t max)
+unsigned cgroup_each(const struct cgroup *cgroup, proc_each *each,
+		     void *context)
 {
 	autoclose int fd = -1;
 	FILE *file;
-	size_t count = 0;
+	unsigned count = 0;
 	int pid;
 
 	if (cgroup->dir < 0)
@@ -178,8 +179,9 @@ size_t cgroup_pids(const struct cgroup *cgroup, pid_t *pids, size_t max)
 	take_fd(&fd);
 
 	while (fscanf(file, "%d", &pid) == 1) {
-		if (count < max)
-			pids[count] = pid;
+		/* 0 is in another pid namespace, and out of our reach. */
+		if (each && pid > 0)
+			each(pid, context);
 		count++;
 	}
 	fclose(file);

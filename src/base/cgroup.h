@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/proc.h"
+
 /* A cgroup (v2) of the run; all descriptors -1 where there is none. */
 struct cgroup {
 	int dir;
@@ -18,7 +20,8 @@ struct cgroup {
 char *cgroup_own_path(const char *controller);
 int cgroup_create(struct cgroup *cgroup, const char *path);
 int cgroup_kill(int kill_fd);
-size_t cgroup_pids(const struct cgroup *cgroup, pid_t *pids, size_t max);
+unsigned cgroup_each(const struct cgroup *cgroup, proc_each *each,
+		     void *context);
 int cgroup_move(const char *path, pid_t pid);
 int cgroup_wait_empty(const struct cgroup *cgroup, int timeout_ms);
 int cgroup_remove(const char *path, unsigned *moved);

@@ -133,6 +133,33 @@ bool proc_descends_from(pid_t pid, pid_t ancestor)
 	return pid == ancestor;
 }
 
+/*
+ * What the process @pid calls itself, which may be anything: what is not plain
+ * text becomes question marks. Returns 0, or -errno if it has ended.
+ */
+int proc_name(pid_t pid, char name[PROC_NAME_SIZE])
+{
+	autoclose int fd = -1;
+	char path[64];
+	ssize_t size;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	size = read(fd, name, PROC_NAME_SIZE);
+	if (size <= 0)
+		return size < 0 ? -errno : -ESRCH;
+	/* The kernel ends it with a newline of its own. */
+	name[size - 1] = '\0';
+	for (char *c = name; *c; c++) {
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	}
+
+	return 0;
+}
+
 /* Open the network namespace of @pid; the caller owns it. Or -errno. */
 int proc_netns_open(pid_t pid)
 {
@@ -169,7 +196,7 @@ static bool is_among(const pid_t *pids, size_t count, pid_t pid)
  * many.
  */
 unsigned proc_each_in_netns(uint64_t inode, const pid_t *except, size_t count,
-			    void (*each)(pid_t pid))
+			    proc_each *each, void *context)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
@@ -189,15 +216,16 @@ unsigned proc_each_in_netns(uint64_t inode, const pid_t *except, size_t count,
 			continue;
 		found++;
 		if (each)
-			each(pid);
+			each(pid, context);
 	}
 	closedir(proc);
 
 	return found;
 }
 
-static void kill_one(pid_t pid)
+static void kill_one(pid_t pid, void *context)
 {
+	(void)context;
 	kill(pid, SIGKILL);
 }
 
@@ -214,7 +242,7 @@ void proc_kill_netns(uint64_t inode, const pid_t *except, size_t count)
 	int quiet = 0;
 
 	for (int i = 0; quiet < 2 && i < KILL_LOOKS_MAX; i++)
-		quiet = proc_each_in_netns(inode, except, count, kill_one)
+		quiet = proc_each_in_netns(inode, except, count, kill_one, NULL)
 				? 0
 				: quiet + 1;
 }

@@ -7,6 +7,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* As long as the kernel lets a name be, and the NUL. */
+#define PROC_NAME_SIZE 16
+
+typedef void proc_each(pid_t pid, void *context);
+
 pid_t proc_fork(int *pidfd);
 pid_t proc_fork_into_cgroup(int cgroup_fd, int *pidfd);
 int proc_signal(int pidfd, int signo);
@@ -15,8 +20,9 @@ unsigned proc_children(void);
 bool proc_descends_from(pid_t pid, pid_t ancestor);
 int proc_netns_open(pid_t pid);
 uint64_t proc_netns_inode(int netns_fd);
+int proc_name(pid_t pid, char name[PROC_NAME_SIZE]);
 unsigned proc_each_in_netns(uint64_t inode, const pid_t *except, size_t count,
-			    void (*each)(pid_t pid));
+			    proc_each *each, void *context);
 void proc_kill_netns(uint64_t inode, const pid_t *except, size_t count);
 
 int signals_open(const sigset_t *set);

@@ -11,6 +11,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,4 +169,88 @@ int sockdiag_finds(struct sockdiag *sockdiag, uint8_t protocol,
 		return ret == -ENOENT ? 0 : ret;
 
 	return 1;
+}
+
+/* Sockets that are to be ended. */
+struct doomed {
+	struct netlink *nl;
+	const struct ip *ip;
+	uint8_t protocol;
+	int count;
+};
+
+/* IPv4 in a socket of IPv6: ::ffff:192.0.2.1 (RFC 4291, section 2.5.5.2). */
+static bool is_bound_to(const struct inet_diag_msg *socket, const struct ip *ip)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	const uint8_t *source = (const uint8_t *)socket->id.idiag_src;
+
+	if (socket->idiag_family == ip->family)
+		return !memcmp(source, ip->bytes, ip_size(ip));
+
+	return socket->idiag_family == AF_INET6 && ip->family == AF_INET &&
+	       !memcmp(source, mapped, sizeof(mapped)) &&
+	       !memcmp(source + sizeof(mapped), ip->bytes, ip_size(ip));
+}
+
+static int abort_one(const struct nlmsghdr *message, void *context)
+{
+	const struct inet_diag_msg *socket = mnl_nlmsg_get_payload(message);
+	struct doomed *doomed = context;
+	struct inet_diag_req_v2 *request;
+	int ret;
+
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*socket))
+		return -EBADMSG;
+	if (!is_bound_to(socket, doomed->ip))
+		return 0;
+	request = mnl_nlmsg_put_extra_header(
+		netlink_request(doomed->nl, SOCK_DESTROY, NLM_F_ACK,
+				"end a connection"),
+		sizeof(*request));
+	request->sdiag_family = socket->idiag_family;
+	request->sdiag_protocol = doomed->protocol;
+	request->id = socket->id;
+	ret = netlink_commit(doomed->nl);
+	doomed->count += ret == 0;
+
+	/* One that has ended meanwhile is no loss. */
+	return ret == -EOPNOTSUPP || ret == -EPERM ? ret : 0;
+}
+
+/*
+ * End every TCP and UDP socket that is bound to @ip, if that is one: whoever
+ * uses it gets ECONNABORTED. Needs CAP_NET_ADMIN there, and a kernel with
+ * CONFIG_INET_DIAG_DESTROY. Returns how many, or -errno.
+ */
+int sockdiag_abort(struct sockdiag *sockdiag, const struct ip *ip)
+{
+	static const struct {
+		uint8_t family;
+		uint8_t protocol;
+	} kinds[] = {
+		{ AF_INET, IPPROTO_TCP },
+		{ AF_INET6, IPPROTO_TCP },
+		{ AF_INET, IPPROTO_UDP },
+		{ AF_INET6, IPPROTO_UDP },
+	};
+	struct doomed doomed = { .nl = &sockdiag->nl, .ip = ip };
+
+	if (!ip->family)
+		return 0;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		struct inet_diag_req_v2 *request =
+			begin(sockdiag, NLM_F_DUMP, kinds[i].family,
+			      kinds[i].protocol, "list sockets");
+		int ret;
+
+		doomed.protocol = kinds[i].protocol;
+		request->idiag_states = UINT32_MAX;
+		ret = netlink_query(&sockdiag->nl, abort_one, &doomed);
+		/* Without IPv6 in the kernel there are none of its sockets. */
+		if (ret < 0 && ret != -ENOENT)
+			return ret;
+	}
+
+	return doomed.count;
 }

@@ -12,6 +12,7 @@ struct sockdiag;
 
 int sockdiag_open(struct sockdiag **sockdiag);
 void sockdiag_close(struct sockdiag *sockdiag);
+int sockdiag_abort(struct sockdiag *sockdiag, const struct ip *ip);
 int sockdiag_tcp_unfinished(struct sockdiag *sockdiag);
 bool sockdiag_knows(struct sockdiag *sockdiag, uint8_t protocol);
 int sockdiag_finds(struct sockdiag *sockdiag, uint8_t protocol,

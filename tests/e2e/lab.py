@@ -345,7 +345,7 @@ route add default via {v6}:1 dev {name} {metric}
                 if os.stat(f"/proc/{pid}/ns/pid").st_ino != ours:
                     continue
                 fields = dict(line.split(":\t", 1) for line in Path(
-                    f"/proc/{pid}/status").read_text().splitlines()
+                    f"/proc/{pid}/status").read_text(errors="replace").splitlines()
                     if ":\t" in line)
                 args = Path(f"/proc/{pid}/cmdline").read_bytes()
             except (FileNotFoundError, PermissionError, ProcessLookupError):

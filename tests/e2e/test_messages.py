@@ -196,13 +196,7 @@ def test_help_into_a_full_disk(lab, option):
 
 
 @pytest.mark.parametrize("arguments", [
-<<<<<<< HEAD
-    ["-L", "80"],
-    ["--localhost", "53/udp"], ["-P", "8080:80"], ["--publish", "80"],
     ["--doctor"], ["--doctor=json"], ["-k"], ["--tls-keys"],
-=======
-    ["--cleanup"], ["--doctor"], ["--doctor=json"], ["-k"], ["--tls-keys"],
->>>>>>> f3d9291 (Lead ports of the host inside and ports of the program outside)
     ["--keylog", "FILE"], ["-Y", "http"], ["--show"], ["-p", "1"],
     ["--pid", "1"], ["--json", "FILE"], ["--engine", "gateway"],
     ["-e", "preload"]], ids=" ".join)

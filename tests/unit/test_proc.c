@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -82,10 +83,29 @@ static void test_descent(void **state)
 
 static pid_t found;
 
-static void find(pid_t pid)
+static void find(pid_t pid, void *context)
 {
+	(void)context;
 	if (pid == getpid())
 		found = pid;
+}
+
+/* A process may call itself anything; what it says is shown on a terminal. */
+static void test_name(void **state)
+{
+	char name[PROC_NAME_SIZE];
+
+	(void)state;
+	prctl(PR_SET_NAME, "plain (x) 45678");
+	assert_int_equal(proc_name(getpid(), name), 0);
+	assert_string_equal(name, "plain (x) 45678");
+	prctl(PR_SET_NAME, "\033[2J\n\303\251\x7f\xc2\x9b");
+	assert_int_equal(proc_name(getpid(), name), 0);
+	assert_string_equal(name, "?[2J??????");
+	prctl(PR_SET_NAME, "");
+	assert_int_equal(proc_name(getpid(), name), 0);
+	assert_string_equal(name, "");
+	assert_true(proc_name(-1, name) < 0);
 }
 
 static void test_processes_are_found_by_namespace(void **state)
@@ -98,12 +118,13 @@ static void test_processes_are_found_by_namespace(void **state)
 	assert_true(ns >= 0);
 	inode = proc_netns_inode(ns);
 	assert_true(inode != 0);
-	assert_true(proc_each_in_netns(inode, NULL, 0, find) > 0);
+	assert_true(proc_each_in_netns(inode, NULL, 0, find, NULL) > 0);
 	assert_int_equal(found, getpid());
 	found = 0;
-	proc_each_in_netns(inode, &own, 1, find);
+	proc_each_in_netns(inode, &own, 1, find, NULL);
 	assert_int_equal(found, 0);
-	assert_int_equal(proc_each_in_netns(inode + 1000000, NULL, 0, find), 0);
+	assert_int_equal(
+		proc_each_in_netns(inode + 1000000, NULL, 0, find, NULL), 0);
 }
 
 int main(void)
@@ -113,6 +134,7 @@ int main(void)
 		cmocka_unit_test(test_pidfd_signals_the_child),
 		cmocka_unit_test(test_signals_are_read),
 		cmocka_unit_test(test_descent),
+		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_processes_are_found_by_namespace),
 	};
 
