@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "netlink/foreign.h"
 #include "pattern.h"
 #include "services.h"
 
@@ -251,6 +252,28 @@ static void print_sysctls(const struct plan *plan, const struct run *run,
 			run->name, run->table, facts->device.name);
 }
 
+static void print_accepts(const struct plan *plan, const struct run *run,
+			  FILE *stream)
+{
+	const struct foreign_chains *chains = &plan->facts->firewalls;
+	const char *const *legacy = plan->facts->legacy;
+	const bool carried[] = { plan->ip4, plan->ip6 };
+
+	for (size_t i = 0; i < chains->count; i++)
+		fprintf(stream,
+			"accept: %s both ways in chain %s of table %s %s"
+			" during the run\n",
+			run->name, chains->chain[i].name,
+			foreign_family(&chains->chain[i]),
+			chains->chain[i].table);
+	for (size_t i = 0; i < 2; i++) {
+		if (legacy[i] && carried[i])
+			fprintf(stream,
+				"accept: %s both ways by %s during the run\n",
+				run->name, legacy[i]);
+	}
+}
+
 static void print_nat(const struct plan *plan, FILE *stream)
 {
 	char text[IP_TEXT_SIZE];
@@ -270,6 +293,7 @@ static void print_nat(const struct plan *plan, FILE *stream)
 	fprintf(stream, "table: netdev %s (keeps the host's own chatter out)\n",
 		run.name);
 	print_sysctls(plan, &run, stream);
+	print_accepts(plan, &run, stream);
 }
 
 static void print_names(const struct plan *plan, FILE *stream)

@@ -20,6 +20,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "filter.h"
+#include "legacy.h"
 
 /* What a login on the host would give, so that the program behaves the same. */
 static const char *const copied[] = {
@@ -191,6 +192,24 @@ static int probe_uplink(const struct options *options, struct facts *facts)
 	return ret;
 }
 
+static int probe_firewalls(struct facts *facts)
+{
+	static const sa_family_t families[] = { AF_INET, AF_INET6 };
+	struct nft *nft;
+	int ret = nft_open(&nft);
+
+	if (!ret)
+		ret = foreign_chains(nft, &facts->firewalls);
+	nft_close(nft);
+	for (size_t i = 0; i < sizeof(families) / sizeof(*families); i++) {
+		if (legacy_in_use(families[i]))
+			facts->legacy[i] = legacy_name(families[i]);
+	}
+
+	return ret < 0 ? fail(-ret, "cannot read the firewall of this host")
+		       : 0;
+}
+
 static bool is_strict(const char *interface)
 {
 	char name[64];
@@ -329,6 +348,8 @@ int probe(const struct options *options, struct facts *facts)
 				     &facts->filter_count);
 	if (!ret)
 		ret = probe_uplink(options, facts);
+	if (!ret && options->action == ACTION_DRY_RUN)
+		ret = probe_firewalls(facts);
 	if (!ret)
 		ret = probe_names(facts);
 	if (!ret && options->action == ACTION_RUN)
@@ -349,6 +370,7 @@ void facts_free(struct facts *facts)
 	identity_free(&facts->invoker);
 	identity_free(&facts->user);
 	resolv_free(&facts->resolv);
+	foreign_chains_free(&facts->firewalls);
 	free(facts->program);
 	free(facts->egress);
 	free(facts->cgroup);

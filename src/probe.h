@@ -9,6 +9,7 @@
 
 #include "base/rights.h"
 #include "base/sysctl.h"
+#include "netlink/foreign.h"
 #include "netlink/rtnl.h"
 #include "options.h"
 #include "resolv.h"
@@ -42,6 +43,10 @@ struct facts {
 	bool ip6_forwards;     /* the host is an IPv6 router already */
 	bool ip6_force;	       /* force_forwarding exists (6.17) */
 	bool strict_rp_filter; /* on the device, by itself or by "all" */
+
+	/* Only for --dry-run: a run looks at the moment itself. */
+	struct foreign_chains firewalls; /* where accepts are needed */
+	const char *legacy[2];		 /* and by which commands, or NULL */
 
 	struct resolv resolv;
 	bool resolved;	       /* systemd-resolved is at work here */

@@ -96,6 +96,19 @@ def test_lets_through(guarded):
     guarded.wait_state(before)
 
 
+def test_dry_run(guarded):
+    """--dry-run names each chain, and puts nothing in; a run does just that."""
+    before = settled(guarded)
+    planned = re.findall("^accept: nsn-[0-9]+ both ways .* during the run$",
+                         guarded.nsntrace("--dry-run", "true").stdout, re.M)
+    assert guarded.state() == before
+    fetcher = Fetcher(guarded)
+    assert len(our_rules(guarded)) == 2 * len(planned) > 0
+    fetcher.end()
+    (guarded.dir / "fetch.pcap").unlink()
+    guarded.wait_state(before)
+
+
 @pytest.mark.parametrize("guarded", TELLING, indirect=True, scope="module")
 def test_reload(guarded):
     """Loaded anew during the run: it goes on, and the owner's rules survive."""
