@@ -292,13 +292,12 @@ static void tell_front(struct keeper *keeper, const struct left *left)
 static void abort_connections(const struct keeper *keeper)
 {
 	const struct run *run = &keeper->uplink.run;
-	struct sockdiag *sockdiag;
+	struct sockdiag *sockdiag = NULL;
 	int ret;
 
-	ret = setns(keeper->netns, CLONE_NEWNET) < 0 ? -errno
-						     : sockdiag_open(&sockdiag);
-	if (ret < 0) {
-		debug("cannot end connections: %s", strerror(-ret));
+	if (setns(keeper->netns, CLONE_NEWNET) < 0 ||
+	    sockdiag_open(&sockdiag) < 0) {
+		debug("cannot list the connections of those left");
 		return;
 	}
 	ret = sockdiag_abort(sockdiag, &run->ip4);
