@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/rights.h"
+#include "base/sandbox.h"
 #include "channel.h"
 #include "keeper.h"
 #include "live.h"
@@ -219,8 +219,7 @@ static void start(struct front *front, const struct message *message)
 		front->cgroup_kill = message->fds[0];
 	report_start(front->plan, &message->body.run);
 	front->running = true;
-	if (log_enabled(LOG_LEVEL_NOTE))
-		live_open(&front->live);
+	live_start(&front->live);
 	channel_tell(front->channel, MESSAGE_GO);
 }
 
@@ -327,10 +326,9 @@ static void take_terminal_back(const struct front *front)
 /* End as the program did, by the same signal: a shell's loop ends on it. */
 static int die_of(int signo)
 {
-	const struct rlimit no_core = { 0, 0 };
 	sigset_t set;
 
-	setrlimit(RLIMIT_CORE, &no_core);
+	/* Without a core: rights_drop_all() took that too. */
 	signal(signo, SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, signo);
@@ -446,6 +444,11 @@ int front_run(const struct plan *plan)
 	if (plan->to_stdout)
 		leave_standard_output();
 	if (rights_drop_all(&plan->facts->invoker) < 0)
+		return STATUS_FAILED;
+	if (log_enabled(LOG_LEVEL_NOTE))
+		live_open(&front.live);
+	/* Here is time for it: the others take milliseconds to set up. */
+	if (sandbox_enter(SANDBOX_FRONT) < 0)
 		return STATUS_FAILED;
 	debug("started the keeper, dropped all rights of one's own");
 	loop(&front);

@@ -83,8 +83,9 @@ static bool put(int fd, const char *text)
 }
 
 /*
- * The program begins now. There will be a line only if standard error is the
- * controlling terminal, and one that knows the sequences.
+ * Open the terminal, as no file can be opened for writing later on. There will
+ * be a line only if standard error is the controlling terminal, and one that
+ * knows the sequences.
  */
 void live_open(struct live *live)
 {
@@ -95,6 +96,11 @@ void live_open(struct live *live)
 	if (tcgetpgrp(STDERR_FILENO) < 0)
 		return;
 	live->tty = open_terminal();
+}
+
+/* The program begins now. */
+void live_start(struct live *live)
+{
 	live->started = clock_monotonic_ns();
 	live->next = live->started + FIRST_NS;
 }
@@ -104,7 +110,7 @@ int live_timeout(const struct live *live)
 {
 	uint64_t now = clock_monotonic_ns();
 
-	if (live->tty < 0)
+	if (live->tty < 0 || !live->started)
 		return -1;
 
 	return live->next > now ? (int)((live->next - now) / 1000000) + 1 : 0;
@@ -115,7 +121,7 @@ bool live_is_due(struct live *live)
 {
 	uint64_t now = clock_monotonic_ns();
 
-	if (live->tty < 0 || now < live->next)
+	if (live->tty < 0 || !live->started || now < live->next)
 		return false;
 	live->next = now + TICK_NS;
 

@@ -11,7 +11,7 @@
 /* The line at the foot of the terminal that says how a run goes. */
 struct live {
 	int tty;	  /* never blocks; -1: there is no line in this run */
-	uint64_t started; /* the program: ns of CLOCK_MONOTONIC */
+	uint64_t started; /* the program: ns of CLOCK_MONOTONIC; 0: not yet */
 	uint64_t next;	  /* look at the terminal then */
 	unsigned rows;	  /* of the terminal, if the line is there; else 0 */
 };
@@ -19,6 +19,7 @@ struct live {
 #define LIVE_NONE ((struct live){ .tty = -1 })
 
 void live_open(struct live *live);
+void live_start(struct live *live);
 int live_timeout(const struct live *live);
 bool live_is_due(struct live *live);
 unsigned live_room(const struct live *live);

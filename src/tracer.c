@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/rights.h"
+#include "base/sandbox.h"
 #include "capture/capture.h"
 #include "channel.h"
 #include "counters.h"
@@ -473,6 +474,9 @@ void tracer_main(const struct plan *plan, int channel, struct rtnl *host,
 		_exit(1);
 	debug("capturing, all rights dropped");
 	channel_tell(tracer.channel, MESSAGE_READY);
+	/* While keeper opens the file, before any packet can come. */
+	if (sandbox_enter(SANDBOX_TRACER) < 0)
+		_exit(1);
 	loop(&tracer);
 	/* Closing the ring takes the kernel 24 ms: nobody waits for it. */
 	_exit(0);

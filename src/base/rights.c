@@ -211,9 +211,9 @@ static bool still_privileged(const struct identity *identity)
 
 /*
  * Give up every right for good: no_new_privs, bounding set, groups, ids,
- * capabilities, in the order in which each still has the right to go. Must be
- * called before a second thread exists, as it acts on one thread only. An
- * invoker who is root stays user 0, with no capability left.
+ * capabilities, being dumped, in the order in which each still has the right to
+ * go. Must be called before a second thread exists, as it acts on one thread
+ * only. An invoker who is root stays user 0, with no capability left.
  *
  * Success is not believed: it is tried to take the rights back.
  * Returns 0, or a negative errno already reported.
@@ -239,6 +239,12 @@ int rights_drop_all(const struct identity *identity)
 	capng_clear(CAPNG_SELECT_AMBIENT);
 	if (capng_apply(CAPNG_SELECT_CAPS) < 0)
 		return fail(errno, "cannot drop capabilities");
+	/*
+	 * Nobody of the same user reads what is captured here, from a core or
+	 * by ptrace(2). Last, as new ids set it anew.
+	 */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return fail(errno, "cannot close the memory to others");
 	if (still_privileged(identity))
 		return fail(EPERM, "cannot drop rights: some are left");
 

@@ -101,6 +101,7 @@ static void *act_when_told(void *argument)
 	struct brake *brake = argument;
 	eventfd_t told;
 
+	pthread_setname_np(pthread_self(), "brake");
 	while (!brake->ended && eventfd_read(brake->wake_fd, &told) == 0)
 		act(brake);
 
@@ -118,9 +119,7 @@ void brake_start(struct brake *brake)
 	brake->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (brake->wake_fd < 0)
 		return;
-	if (pthread_create(&brake->thread, NULL, act_when_told, brake) == 0)
-		pthread_setname_np(brake->thread, "brake");
-	else
+	if (pthread_create(&brake->thread, NULL, act_when_told, brake) != 0)
 		fd_close(&brake->wake_fd);
 }
 

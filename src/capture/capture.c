@@ -138,6 +138,7 @@ static void *read_frames(void *argument)
 	struct source *source = capture->source;
 	int ret, stopped;
 
+	pthread_setname_np(pthread_self(), "reader");
 	do {
 		ret = source->ops->batch(source, capture->queue,
 					 capture->wake_fd);
@@ -240,6 +241,7 @@ static void *write_frames(void *argument)
 	bool ended = false;
 	uint64_t now;
 
+	pthread_setname_np(pthread_self(), "writer");
 	while (!ended) {
 		struct batch *batch = queue_pop(capture->queue, 0, &ended);
 
@@ -259,18 +261,6 @@ static void *write_frames(void *argument)
 	flush(capture);
 
 	return NULL;
-}
-
-static int start_thread(pthread_t *thread, const char *name,
-			void *(*function)(void *), struct capture *capture)
-{
-	int ret = pthread_create(thread, NULL, function, capture);
-
-	if (ret)
-		return -ret;
-	pthread_setname_np(*thread, name);
-
-	return 0;
 }
 
 static void stop_reader(struct capture *capture)
@@ -304,13 +294,13 @@ int capture_start(struct capture *capture, int fd)
 			capture->source->interface_count);
 	if (ret < 0)
 		goto out;
-	ret = start_thread(&capture->reader, "reader", read_frames, capture);
+	ret = -pthread_create(&capture->reader, NULL, read_frames, capture);
 	if (!ret && settings->freezer.kind)
 		brake_start(&capture->brake);
 	lower_priority();
 	if (ret < 0)
 		goto out;
-	ret = start_thread(&capture->writer, "writer", write_frames, capture);
+	ret = -pthread_create(&capture->writer, NULL, write_frames, capture);
 	if (ret < 0) {
 		stop_reader(capture);
 		brake_stop(&capture->brake);

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/rights.h"
+#include "base/sandbox.h"
 #include "channel.h"
 
 static void tell_ready(int channel)
@@ -39,7 +40,7 @@ void relay_main(const struct relay_service *services, size_t count,
 		_exit(1);
 	}
 	fd_close(&netns);
-	if (rights_drop_all(as) < 0)
+	if (rights_drop_all(as) < 0 || sandbox_enter(SANDBOX_RELAY) < 0)
 		_exit(1);
 
 	ret = channel_receive(channel, &message);

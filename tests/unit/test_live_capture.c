@@ -571,8 +571,8 @@ static void hear(enum log_level level, const char *line, void *context)
 	snprintf(said, sizeof(said), "%s", line);
 }
 
-/* The policy of the thread of this name, which has to be there. */
-static int policy_of(const char *name)
+/* The policy of the thread of this name, or -1 while there is none. */
+static int look_for_policy(const char *name)
 {
 	DIR *tasks = opendir("/proc/self/task");
 	struct dirent *task;
@@ -592,6 +592,19 @@ static int policy_of(const char *name)
 			fclose(file);
 	}
 	closedir(tasks);
+
+	return policy;
+}
+
+/* The same, of one that has yet to take its name. */
+static int policy_of(const char *name)
+{
+	int policy = look_for_policy(name);
+
+	for (int i = 0; policy < 0 && i < 5000; i++) {
+		poll(NULL, 0, 1);
+		policy = look_for_policy(name);
+	}
 
 	return policy;
 }
