@@ -58,11 +58,25 @@ static bool is_crowded(int fd)
 }
 
 /*
+ * Who waits for what was lost would wait for ever: have both sides see the end
+ * of the channel. What keeps a message from somebody who is there is told
+ * first, perhaps by that channel; who is gone is missed where messages are
+ * read.
+ */
+static void give_up(int fd, int err)
+{
+	if (err != EPIPE && err != ECONNRESET && err != ENOTCONN &&
+	    err != EBADF)
+		fail(err, "cannot reach another process of this run");
+	shutdown(fd, SHUT_RDWR);
+}
+
+/*
  * Send a message with @size bytes of @body and copies of @fds, which stay the
  * caller's. Lines are dropped rather than waited for, and while there is still
  * room for what is no line: nobody may hang because a terminal is stopped. Any
  * other that cannot be sent closes the channel, and both sides see its end.
- * Returns 0 or -errno; silent, as the end is seen where messages are read.
+ * Returns 0, or a negative errno, already reported unless nobody is there.
  */
 int channel_send(int fd, enum message_type type, const void *body, size_t size,
 		 const int *fds, size_t fd_count)
@@ -86,9 +100,8 @@ int channel_send(int fd, enum message_type type, const void *body, size_t size,
 
 		if (ret == -EINTR)
 			continue;
-		/* Who waits for what was lost would wait for ever. */
 		if (type != MESSAGE_LINE)
-			shutdown(fd, SHUT_RDWR);
+			give_up(fd, -ret);
 		return ret;
 	}
 

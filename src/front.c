@@ -339,23 +339,29 @@ static int die_of(int signo)
 	return 128 + signo;
 }
 
+/* keeper is gone without a word: end what it would have ended. */
+static int conclude_alone(struct front *front)
+{
+	if (front->cgroup_kill >= 0)
+		cgroup_kill(front->cgroup_kill);
+	freezer_set(&front->freezer, false);
+	take_terminal_back(front);
+	if (front->aborted)
+		return die_of(front->aborted);
+	/* Unless it was us who lost it. */
+	if (!log_told_error()) {
+		refuse("the keeper process has died");
+		hint("the next run puts back what it could not");
+	}
+
+	return STATUS_FAILED;
+}
+
 static int conclude(struct front *front)
 {
 	const struct message_finished *result = &front->result;
 
-	if (front->lost) {
-		if (front->cgroup_kill >= 0)
-			cgroup_kill(front->cgroup_kill);
-		freezer_set(&front->freezer, false);
-	}
 	take_terminal_back(front);
-	if (front->lost) {
-		if (front->aborted)
-			return die_of(front->aborted);
-		refuse("the keeper process has died");
-		hint("the next run puts back what it could not");
-		return STATUS_FAILED;
-	}
 	report_end(front->plan, result);
 	if (front->plan->options->sync)
 		wait_for_keeper(front);
@@ -365,8 +371,13 @@ static int conclude(struct front *front)
 	if (result->exec_error)
 		return result->exec_error == ENOENT ? STATUS_NOT_FOUND
 						    : STATUS_NOT_EXECUTABLE;
-	if (result->failed || !result->executed || result->tally.error)
+	if (result->failed || !result->executed || result->tally.error) {
+		/* Lines are dropped where a run would have to wait for them. */
+		if (!log_told_error())
+			refuse("the run has failed, and the line that told why "
+			       "was lost");
 		return STATUS_FAILED;
+	}
 	if (WIFSIGNALED(result->wstatus))
 		return die_of(WTERMSIG(result->wstatus));
 
@@ -398,13 +409,14 @@ static int take_heritage(struct front *front)
 
 static int start_keeper(struct front *front)
 {
-	autoclose int pidfd = -1;
 	int pair[2];
 	int ret = channel_pair(pair);
 
 	if (ret < 0)
 		return ret;
-	front->keeper = proc_fork(&pidfd);
+	front->keeper = fork();
+	if (front->keeper < 0)
+		ret = fail(errno, "cannot fork");
 	if (!front->keeper) {
 		close(pair[0]);
 		close(front->signals);
@@ -412,10 +424,8 @@ static int start_keeper(struct front *front)
 	}
 	close(pair[1]);
 	front->channel = pair[0];
-	if (front->keeper < 0)
-		return fail(-front->keeper, "cannot fork");
 
-	return 0;
+	return ret;
 }
 
 /* A pipe's reader waits for the end of file: only tracer may hold it. */
@@ -453,5 +463,5 @@ int front_run(const struct plan *plan)
 	debug("started the keeper, dropped all rights of one's own");
 	loop(&front);
 
-	return conclude(&front);
+	return front.lost ? conclude_alone(&front) : conclude(&front);
 }

@@ -150,7 +150,7 @@ static int send_file(struct keeper *keeper)
 			   count);
 	fd_close(&pair[1]);
 
-	return ret < 0 ? fail(-ret, "cannot reach the tracer process") : 0;
+	return ret;
 }
 
 /* Nothing of ours may keep the user's terminal, pipes or directory busy. */
@@ -358,6 +358,36 @@ static void end(struct keeper *keeper)
 	clear_away(keeper, left.count > 0);
 }
 
+/* For the program's wait status, and to stop and continue front by that. */
+static int open_signals(struct keeper *keeper)
+{
+	keeper->front_pidfd =
+		(int)syscall(SYS_pidfd_open, keeper->front.pid, 0);
+	if (keeper->front_pidfd < 0)
+		return fail(errno, "cannot watch the front process");
+	keeper->signals = signals_open(NULL);
+	if (keeper->signals < 0)
+		return fail(-keeper->signals, "cannot read signals");
+
+	return 0;
+}
+
+/*
+ * Without memory nothing can be put back from here: end the program, and become
+ * the process that does so by the records. exec(2) gives all memory back, and
+ * closes what tells the others that keeper is gone.
+ */
+static void clean_up_anew(void *context)
+{
+	struct keeper *keeper = context;
+
+	keeper_kill_all(keeper);
+	/* Not yet the program, it holds our locks. */
+	if (keeper->program.pid)
+		waitpid(keeper->program.pid, NULL, 0);
+	execl("/proc/self/exe", "nsntrace", "--cleanup", "--quiet", NULL);
+}
+
 /*
  * Be the keeper: never returns. @front is the channel to the process that the
  * user started; the signal dispositions are as it had them, the mask is full.
@@ -368,11 +398,10 @@ void keeper_main(const struct plan *plan, const struct heritage *heritage,
 	struct keeper keeper = {
 		.plan = plan,
 		.heritage = heritage,
-		.front = { "front", getppid(), front, false, false },
-		.tracer = { "tracer", 0, -1, false, true },
-		.relay = { "relay", 0, -1, false, true },
-		.publisher = { "relay", 0, -1, false, true },
-		.front_pidfd = (int)syscall(SYS_pidfd_open, getppid(), 0),
+		.front = { .name = "front", getppid(), front },
+		.tracer = { .name = "tracer", .channel = -1, .gone = true },
+		.relay = { .name = "relay", .channel = -1, .gone = true },
+		.publisher = { .name = "relay", .channel = -1, .gone = true },
 		.uplink = {
 			.ops = plan->engine == ENGINE_NAT ? &uplink_nat
 							  : &uplink_none,
@@ -390,11 +419,9 @@ void keeper_main(const struct plan *plan, const struct heritage *heritage,
 	prctl(PR_SET_NAME, "nsntrace-keeper");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	channel_log_to(&keeper.front.channel);
-	keeper.signals = signals_open(NULL);
-	if (keeper.signals < 0) {
-		fail(-keeper.signals, "cannot read signals");
+	before_dying(clean_up_anew, &keeper);
+	if (open_signals(&keeper) < 0)
 		_exit(1);
-	}
 	if (set_up(&keeper) < 0 && !keeper.exec_error && !keeper.ended)
 		keeper_break_off(&keeper);
 	else

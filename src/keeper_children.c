@@ -8,6 +8,7 @@
  */
 #include "keeper_children.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,10 +23,11 @@
 /*
  * A child of ours keeps what it needs and nothing else: not the way to front,
  * which would hide our death; no lock, which would outlive us; none of the
- * user's descriptors.
+ * user's descriptors; and no duty of keeper's.
  */
 static void detach_child(int *keep, size_t count)
 {
+	before_dying(NULL, NULL);
 	fd_leave_standard_streams();
 	fd_close_others(keep, count);
 	/* Out of the user's job: it may outlive front for a moment. */
@@ -41,22 +43,21 @@ static void detach_child(int *keep, size_t count)
  */
 static int fork_peer(struct peer *peer)
 {
-	autoclose int pidfd = -1;
 	int pair[2];
 	int ret = channel_pair(pair);
 
 	if (ret < 0)
 		return ret;
-	peer->pid = proc_fork(&pidfd);
+	peer->pid = fork();
+	if (peer->pid < 0)
+		ret = fail(errno, "cannot fork");
 	if (!peer->pid)
 		return pair[1];
 	close(pair[1]);
 	peer->channel = pair[0];
 	peer->gone = false;
-	if (peer->pid < 0)
-		return fail(-peer->pid, "cannot fork");
 
-	return 0;
+	return ret;
 }
 
 /* Start tracer, after the relay. Returns 0 or a negative errno, reported. */
@@ -149,7 +150,7 @@ int keeper_start_publisher(struct keeper *keeper)
 	while (keeper->port_count)
 		close(keeper->ports[--keeper->port_count]);
 
-	return ret < 0 ? fail(-ret, "cannot reach the relay process") : 0;
+	return ret;
 }
 
 /* The program has ended: have its last words passed on, but nothing more. */

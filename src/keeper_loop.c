@@ -25,13 +25,12 @@ void keeper_break_off(struct keeper *keeper)
 	keeper->broken = true;
 }
 
-static void hear_line(struct keeper *keeper, struct message *message)
+static void hear_line(struct peer *peer, const struct message *message)
 {
-	struct message_line line = message->body.line;
+	const struct message_line *line = &message->body.line;
 
-	line.text[sizeof(line.text) - 1] = '\0';
-	channel_send(keeper->front.channel, MESSAGE_LINE, &line, sizeof(line),
-		     NULL, 0);
+	peer->told |= line->level == LOG_LEVEL_ERROR;
+	log_line(line->level, line->text);
 }
 
 static void cut(struct keeper *keeper)
@@ -70,7 +69,7 @@ static void reset_terminal(struct keeper *keeper)
 	keeper->live_rows = 0;
 }
 
-static void hear_front(struct keeper *keeper, struct message *message)
+static void obey(struct keeper *keeper, const struct message *message)
 {
 	switch (message->type) {
 	case MESSAGE_GO:
@@ -103,9 +102,6 @@ static void hear_front(struct keeper *keeper, struct message *message)
 static void hear_tracer(struct keeper *keeper, struct message *message)
 {
 	switch (message->type) {
-	case MESSAGE_LINE:
-		hear_line(keeper, message);
-		break;
 	case MESSAGE_BUILT:
 		/* Once, while it is as trusted as we are. */
 		if (keeper->built || message->fd_count != 1)
@@ -136,68 +132,96 @@ static void hear_tracer(struct keeper *keeper, struct message *message)
 	}
 }
 
-static bool is_relay(const struct keeper *keeper, const struct peer *peer)
+/* Whether it is time for it to end, the file closed or the program gone. */
+static bool may_end(const struct keeper *keeper, const struct peer *peer)
 {
-	return peer == &keeper->relay || peer == &keeper->publisher;
+	return peer == &keeper->tracer ? keeper->done : keeper->draining;
 }
 
-/* One of ours has ended before its time: say so, if it could not itself. */
-static void bury(struct keeper *keeper, struct peer *peer, int wstatus)
+/* One of ours has ended before its time: say so, if nobody has said why. */
+static void bury(struct keeper *keeper, const struct peer *peer, int wstatus)
 {
-	peer->pid = 0;
-	/* It ends when it has passed on what the program said last. */
-	if (keeper->draining && is_relay(keeper, peer))
-		return;
-	/* What breaks a run has been said. */
-	if (keeper->broken)
-		return;
-	if (WIFEXITED(wstatus) && (WEXITSTATUS(wstatus) == 1 || keeper->done))
-		return;
-	if (keeper->ended && keeper->done)
-		return;
-	if (WIFSIGNALED(wstatus))
+	if (keeper->broken || peer->told)
+		debug("the %s process has ended", peer->name);
+	else if (WIFSIGNALED(wstatus))
 		refuse("the %s process was killed by signal %d", peer->name,
 		       WTERMSIG(wstatus));
-	else if (peer == &keeper->tracer)
+	else
 		refuse("the %s process has ended early", peer->name);
 	keeper_break_off(keeper);
 }
 
-/* Take one message of @peer's, or notice that it is gone. */
-static void hear(struct keeper *keeper, struct peer *peer,
-		 void (*act)(struct keeper *, struct message *))
+/* Nothing more comes from a child of ours: it is dying, or to be feared. */
+static void part_with(struct keeper *keeper, struct peer *peer)
+{
+	int wstatus;
+
+	peer->gone = true;
+	if (peer->pid <= 0 || may_end(keeper, peer))
+		return;
+	kill(peer->pid, SIGKILL);
+	if (waitpid(peer->pid, &wstatus, 0) == peer->pid)
+		bury(keeper, peer, wstatus);
+	peer->pid = 0;
+}
+
+static int receive(struct peer *peer, struct message *message)
+{
+	int ret = channel_receive(peer->channel, message);
+
+	if (ret < 0 && !peer->told) {
+		fail(-ret, "cannot hear the %s process", peer->name);
+		peer->told = true;
+	}
+
+	return ret;
+}
+
+/* Take one message of tracer's or a relay's, or notice that it is gone. */
+static void hear(struct keeper *keeper, struct peer *peer)
 {
 	struct message message;
-	int wstatus;
-	int ret = channel_receive(peer->channel, &message);
 
-	if (ret > 0) {
-		if (message.type == MESSAGE_READY)
-			peer->ready = true;
-		else
-			act(keeper, &message);
-		/* Who sends what nobody wants shall not fill our table. */
+	if (receive(peer, &message) <= 0) {
+		part_with(keeper, peer);
+		return;
+	}
+	if (message.type == MESSAGE_READY)
+		peer->ready = true;
+	else if (message.type == MESSAGE_LINE)
+		hear_line(peer, &message);
+	else if (peer == &keeper->tracer)
+		hear_tracer(keeper, &message);
+	/* Who sends what nobody wants shall not fill our table. */
+	while (message.fd_count)
+		close(message.fds[--message.fd_count]);
+}
+
+/* It has ended, with last words that poll(2) may not have noticed. */
+static void reap_peer(struct keeper *keeper, struct peer *peer, int wstatus)
+{
+	peer->pid = 0;
+	while (!peer->gone)
+		hear(keeper, peer);
+	if (!may_end(keeper, peer))
+		bury(keeper, peer, wstatus);
+}
+
+/* Take one message of front's, or put everything back if there is no front. */
+static void hear_front(struct keeper *keeper)
+{
+	struct message message;
+
+	if (receive(&keeper->front, &message) > 0) {
+		obey(keeper, &message);
 		while (message.fd_count)
 			close(message.fds[--message.fd_count]);
 		return;
 	}
-	peer->gone = true;
-	/* tracer ends by itself when the file is closed. */
-	if (peer == &keeper->tracer && keeper->done)
-		return;
-	if (keeper->draining && is_relay(keeper, peer))
-		return;
-	if (peer != &keeper->front && peer->pid > 0) {
-		/* It is dying, or was taken over and is to be feared. */
-		kill(peer->pid, SIGKILL);
-		if (waitpid(peer->pid, &wstatus, 0) == peer->pid)
-			bury(keeper, peer, wstatus);
-	}
+	keeper->front.gone = true;
+	reset_terminal(keeper);
 	/* Nobody is left to wait for the last words of connections. */
-	if (peer == &keeper->front) {
-		reset_terminal(keeper);
-		channel_tell(keeper->tracer.channel, MESSAGE_CUT);
-	}
+	channel_tell(keeper->tracer.channel, MESSAGE_CUT);
 	keeper_break_off(keeper);
 }
 
@@ -223,9 +247,14 @@ static void hear_program(struct keeper *keeper)
 	const char *name = keeper->plan->options->argv[0];
 	const struct message_report *report;
 	struct message message;
+	int ret = channel_receive(keeper->program.door, &message);
 
+	if (ret < 0) {
+		fail(-ret, "cannot hear the process for '%s'", name);
+		keeper_break_off(keeper);
+	}
 	/* It has become the program, or died, which its wait status tells. */
-	if (channel_receive(keeper->program.door, &message) <= 0) {
+	if (ret <= 0) {
 		keeper->executed = keeper->released && !keeper->exec_error;
 		fd_close(&keeper->program.door);
 		return;
@@ -273,6 +302,11 @@ static void watch_program(struct keeper *keeper, int wstatus)
 		hear_program(keeper);
 	keeper->ended = true;
 	keeper->wstatus = wstatus;
+	/* It tells itself what it cannot do. */
+	if (WIFSIGNALED(wstatus) && !keeper->executed && !keeper->broken)
+		refuse("the process that was to be '%s' was killed by signal "
+		       "%d",
+		       keeper->plan->options->argv[0], WTERMSIG(wstatus));
 	channel_tell(keeper->front.channel, MESSAGE_ENDED);
 	debug("the program has ended");
 }
@@ -290,11 +324,11 @@ void keeper_reap(struct keeper *keeper)
 		else if (WIFSTOPPED(wstatus) || WIFCONTINUED(wstatus))
 			continue;
 		else if (pid == keeper->tracer.pid)
-			bury(keeper, &keeper->tracer, wstatus);
+			reap_peer(keeper, &keeper->tracer, wstatus);
 		else if (pid == keeper->relay.pid)
-			bury(keeper, &keeper->relay, wstatus);
+			reap_peer(keeper, &keeper->relay, wstatus);
 		else if (pid == keeper->publisher.pid)
-			bury(keeper, &keeper->publisher, wstatus);
+			reap_peer(keeper, &keeper->publisher, wstatus);
 	}
 }
 
@@ -332,11 +366,11 @@ void keeper_turn(struct keeper *keeper, int timeout_ms)
 	if (poll(polls, sizeof(polls) / sizeof(*polls), timeout_ms) < 0)
 		return;
 	if (polls[1].revents)
-		hear(keeper, tracer, hear_tracer);
+		hear(keeper, tracer);
 	if (polls[2].revents)
-		hear(keeper, relay, hear_line);
+		hear(keeper, relay);
 	if (polls[8].revents)
-		hear(keeper, publisher, hear_line);
+		hear(keeper, publisher);
 	if (polls[3].revents)
 		hear_program(keeper);
 	if (polls[4].revents)
@@ -349,7 +383,7 @@ void keeper_turn(struct keeper *keeper, int timeout_ms)
 	if (polls[7].revents)
 		hear_writer(keeper);
 	if (polls[0].revents)
-		hear(keeper, front, hear_front);
+		hear_front(keeper);
 }
 
 /* Go round until @what has happened. Returns 0, or -1 if it never will. */

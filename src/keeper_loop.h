@@ -20,6 +20,7 @@ struct peer {
 	pid_t pid;
 	int channel;
 	bool ready; /* tracer captures, a relay serves */
+	bool told;  /* what it could not do */
 	bool gone;
 };
 

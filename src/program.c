@@ -90,6 +90,7 @@ static void become_program(const struct plan *plan,
 	int mount_ns = -1;
 	int ret;
 
+	before_dying(NULL, NULL);
 	if (!enter(plan, netns_fd, &mount_ns))
 		give_up(door, PROGRAM_SETUP, 0);
 	/* Nothing but the capture may be on standard output. */

@@ -6,6 +6,7 @@
  */
 #include "routes.h"
 
+#include <errno.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,21 +187,26 @@ static void put_first(struct survey *survey, uint32_t index)
 	survey->egress[0] = (struct egress){ .index = index };
 }
 
-/* One that went meanwhile is no way out. */
-static void name_egress(struct rtnl *rtnl, struct survey *survey)
+/* One that went meanwhile is no way out. Returns 0 or -errno. */
+static int name_egress(struct rtnl *rtnl, struct survey *survey)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < survey->egress_count; i++) {
 		struct egress *egress = &survey->egress[i];
 		struct link link;
+		int ret = rtnl_link_get(rtnl, egress->index, NULL, &link);
 
-		if (rtnl_link_get(rtnl, egress->index, NULL, &link) < 0)
+		if (ret == -ENODEV)
 			continue;
+		if (ret < 0)
+			return ret;
 		memcpy(egress->name, link.name, sizeof(egress->name));
 		survey->egress[kept++] = *egress;
 	}
 	survey->egress_count = kept;
+
+	return 0;
 }
 
 /*
@@ -224,7 +230,11 @@ int routes_survey(struct rtnl *rtnl, uint32_t device, struct survey *survey)
 		put_first(survey, survey->ip6.device);
 		put_first(survey, survey->ip4.device);
 	}
-	name_egress(rtnl, survey);
+	ret = name_egress(rtnl, survey);
+	if (ret < 0) {
+		free(survey->egress);
+		*survey = (struct survey){ 0 };
+	}
 
-	return 0;
+	return ret;
 }

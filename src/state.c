@@ -87,8 +87,11 @@ bool state_is_current(int fd, const char *path)
 	struct stat ours;
 	struct stat theirs;
 
-	return fstat(fd, &ours) == 0 && stat(path, &theirs) == 0 &&
-	       ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
+	/* What cannot be looked at has not been removed for that. */
+	if (fstat(fd, &ours) < 0 || stat(path, &theirs) < 0)
+		return !means_absent(errno);
+
+	return ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
 }
 
 /* Other runs may need them: then they are not empty. */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 static enum log_level log_level = LOG_LEVEL_NOTE;
 static log_sink *log_sink_function;
 static void *log_sink_context;
+static atomic_bool log_told;
 
 /* Choose what is said; everything above @level is dropped. */
 void log_set_level(enum log_level level)
@@ -29,6 +31,15 @@ void log_set_level(enum log_level level)
 bool log_enabled(enum log_level level)
 {
 	return level <= log_level;
+}
+
+/*
+ * Whether an error was told by this process or through it: what comes of it
+ * need not be told as well.
+ */
+bool log_told_error(void)
+{
+	return log_told;
 }
 
 /* Send every line to @sink from now on; NULL means standard error. */
@@ -84,6 +95,8 @@ void log_line(enum log_level level, const char *line)
 
 	if (!log_enabled(level))
 		return;
+	if (level == LOG_LEVEL_ERROR)
+		log_told = true;
 
 	snprintf(text, sizeof(text), "%s", line);
 	disarm(text);
@@ -198,9 +211,26 @@ void debug(const char *fmt, ...)
 	va_end(args);
 }
 
+/* What is still to be done by a process that ends for lack of memory. */
+static void (*last_act)(void *context);
+static void *last_act_context;
+
+/* Have die_no_memory() call @act with @context once; NULL: no more. */
+void before_dying(void (*act)(void *context), void *context)
+{
+	last_act = act;
+	last_act_context = context;
+}
+
 /* Out of memory: nobody handles it better than by ending here. */
 void die_no_memory(void)
 {
+	void (*act)(void *context) = last_act;
+
+	/* It may well be short of memory too. */
+	last_act = NULL;
 	fail(ENOMEM, "cannot go on");
+	if (act)
+		act(last_act_context);
 	_exit(125);
 }

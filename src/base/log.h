@@ -18,6 +18,7 @@ typedef void log_sink(enum log_level level, const char *line, void *context);
 
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
+bool log_told_error(void);
 void log_set_sink(log_sink *sink, void *context);
 void log_line(enum log_level level, const char *line);
 uint64_t log_started(void);
@@ -28,6 +29,7 @@ void hint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void before_dying(void (*act)(void *context), void *context);
 void die_no_memory(void) __attribute__((noreturn));
 
 #endif

@@ -201,10 +201,11 @@ static struct nftnl_rule *rule_of(const struct foreign_chain *chain)
 {
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 
-	if (!rule)
+	/* Without these words it would be about rules of others. */
+	if (!rule ||
+	    nftnl_rule_set_str(rule, NFTNL_RULE_TABLE, chain->table) < 0 ||
+	    nftnl_rule_set_str(rule, NFTNL_RULE_CHAIN, chain->name) < 0)
 		die_no_memory();
-	nftnl_rule_set_str(rule, NFTNL_RULE_TABLE, chain->table);
-	nftnl_rule_set_str(rule, NFTNL_RULE_CHAIN, chain->name);
 
 	return rule;
 }
@@ -245,8 +246,11 @@ int foreign_accept(struct nft *nft, const struct foreign_chain *chain,
 		directions[i](rule, NFT_CMP_EQ, accepts->interface);
 		nft_counter(rule);
 		nft_accept(rule);
-		nftnl_rule_set_data(rule, NFTNL_RULE_USERDATA, comment.bytes,
-				    (uint32_t)comment.size);
+		/* Without a comment nobody could take it out again. */
+		if (nftnl_rule_set_data(rule, NFTNL_RULE_USERDATA,
+					comment.bytes,
+					(uint32_t)comment.size) < 0)
+			die_no_memory();
 		/* Neither NLM_F_APPEND nor a position: at the top. */
 		request(nft, NFT_MSG_NEWRULE, NLM_F_ACK | NLM_F_CREATE,
 			"accept packets in", chain, rule);

@@ -10,6 +10,8 @@ test may write, replace and remove anything there as root. Everything dies with
 the lab, which dies with the test process. The directory of the tests is at /mnt
 (HERE), as its own path may be one of those.
 
+LONG is whether tests of which a sample is taken are to be done in full.
+
 On the host (fixture `lab`; `lab_module` lives as long as a test file):
 
     lab.dir                  work directory, the same path inside and outside
@@ -66,6 +68,9 @@ from pathlib import Path
 from servers import Servers
 from terminal import Pty
 from waiting import wait_for
+
+# Set by ./check --long.
+LONG = os.environ.get("NSNTRACE_LONG") == "1"
 
 INTERNET = ("203.0.113.80", "2001:db8:80::80")  # every server answers there
 
@@ -315,6 +320,9 @@ route add default via {v4}.1 dev {name} {metric}
 route add default via {v6}:1 dev {name} {metric}
 """)
         holder.communicate()
+        # The kernel adds these in a while; what is seen is to stay as it is.
+        wait_for(lambda: self.sh('ip -6 route show table local dev "$1"', name
+                                 ).count("local ") == 2, 30, "local routes")
         self.uplinks[name] = server
         return server
 

@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from faults import Fault, recorded, run
 from killing import SECONDS, errors, strace
 
 RING = """
@@ -144,10 +145,30 @@ def test_cgroup_cannot_be_made(host):
     is_as_it_was(host)
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3, 4])
-def test_message_is_lost(host, nth):
-    """Nobody waits for ever for what another process could not send."""
-    done = inject(host, f"sendmsg:error=ENOBUFS:when={nth}", "", ["/bin/true"])
-    # More than one of them may have lost one, and each says so.
-    assert done.returncode == 125 and errors(done.stderr), done
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("who", ["front", "keeper", "tracer", "program"])
+def test_message_is_lost(host, who, nth):
+    """Who could not send it says so, and nobody waits for it for ever."""
+    key = recorded(host, "-q", "/bin/true").roles[who]
+    done = run(host, [Fault(key, "sendmsg", nth, "ENOBUFS")], "-q", "/bin/true")
+    if done.hits:
+        tells(done, 125, "cannot reach another process of this run: No buffer.*")
+    else:
+        assert nth > 1 and (done.returncode, done.stderr) == (0, "")
+    is_as_it_was(host)
+
+
+@pytest.mark.parametrize("lost", [
+    # A message, then the line about it where it is passed on.
+    [("tracer", 1), ("keeper", 1)],
+    [("tracer", 1), ("tracer", 2), ("keeper", 1)],
+    [("program", 1), ("program", 2)],
+], ids=str)
+def test_line_is_lost(host, lost):
+    """Whoever is left says that there was something to be told."""
+    roles = recorded(host, "-q", "/bin/true").roles
+    done = run(host, [Fault(roles[who], "sendmsg", nth, "ENOBUFS")
+                      for who, nth in lost], "-q", "/bin/true")
+    assert len(done.hits) == len(lost)
+    tells(done, 125, "the run has failed, and the line that told why was lost")
     is_as_it_was(host)
