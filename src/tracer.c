@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -44,7 +45,9 @@ struct tracer {
 	const struct plan *plan;
 	pid_t keeper;
 	int channel;
+	int relay; /* takes its listeners from here; or -1 */
 	struct uplink uplink;
+	int built; /* how making the uplink went */
 	struct capture *capture;
 	char os[160]; /* for the file's header */
 	struct sockdiag *sockdiag;
@@ -170,11 +173,8 @@ static int open_capture(struct tracer *tracer)
 
 static int open_counters(struct tracer *tracer)
 {
-	int ret = rtnl_open(&tracer->inner);
+	int ret = sockdiag_open(&tracer->sockdiag);
 
-	if (ret < 0)
-		return fail(-ret, "cannot open a route netlink socket inside");
-	ret = sockdiag_open(&tracer->sockdiag);
 	if (ret < 0)
 		return fail(-ret, "cannot open a socket diagnosis socket");
 	counters_begin(&tracer->counters, tracer->plan, tracer->inner);
@@ -182,13 +182,9 @@ static int open_counters(struct tracer *tracer)
 	return 0;
 }
 
-/*
- * As root: all that needs rights. Must not read a byte from the network, nor
- * start a thread that lives on.
- */
-static int build(struct tracer *tracer, int relay)
+/* Make the namespace, with all that can be captured in it. */
+static int make_namespace(struct tracer *tracer)
 {
-	autoclose int netns = -1;
 	int ret;
 
 	if (unshare(CLONE_NEWNET) < 0) {
@@ -198,7 +194,19 @@ static int build(struct tracer *tracer, int relay)
 			     "CAP_NET_ADMIN");
 		return ret;
 	}
-	ret = tracer->uplink.ops->inside(&tracer->uplink);
+	ret = rtnl_open(&tracer->inner);
+	if (ret < 0)
+		return fail(-ret, "cannot open a route netlink socket inside");
+
+	return tracer->uplink.ops->create(&tracer->uplink, tracer->inner);
+}
+
+/* Complete the inner half of the uplink, and have keeper make the host's. */
+static int complete_uplink(struct tracer *tracer)
+{
+	autoclose int netns = -1;
+	int ret = tracer->uplink.ops->inside(&tracer->uplink, tracer->inner);
+
 	if (ret < 0)
 		return ret;
 	debug("built the inner half of the uplink");
@@ -208,9 +216,39 @@ static int build(struct tracer *tracer, int relay)
 	ret = channel_send(tracer->channel, MESSAGE_BUILT, &tracer->uplink.run,
 			   sizeof(tracer->uplink.run), &netns, 1);
 	if (!ret && tracer->plan->service_count)
-		ret = make_listeners(tracer->plan, relay);
+		ret = make_listeners(tracer->plan, tracer->relay);
+
+	return ret;
+}
+
+static void *build_uplink(void *argument)
+{
+	struct tracer *tracer = argument;
+
+	tracer->built = complete_uplink(tracer);
+
+	return NULL;
+}
+
+/*
+ * As root: all that needs rights. Must not read a byte from the network, nor
+ * start a thread that lives on. Opening the capture is mostly waiting for other
+ * processors; everything that can be done meanwhile is.
+ */
+static int build(struct tracer *tracer)
+{
+	pthread_t builder;
+	int ret = make_namespace(tracer);
+
+	if (ret < 0)
+		return ret;
+	ret = pthread_create(&builder, NULL, build_uplink, tracer);
+	if (ret)
+		return fail(ret, "cannot start a thread");
+	ret = open_capture(tracer);
+	pthread_join(builder, NULL);
 	if (!ret)
-		ret = open_capture(tracer);
+		ret = tracer->built;
 	if (!ret)
 		ret = open_counters(tracer);
 
@@ -452,6 +490,7 @@ void tracer_main(const struct plan *plan, int channel, struct rtnl *host,
 		.plan = plan,
 		.keeper = getppid(),
 		.channel = channel,
+		.relay = relay,
 		.uplink = {
 			.ops = plan->engine == ENGINE_NAT ? &uplink_nat
 							  : &uplink_none,
@@ -465,9 +504,9 @@ void tracer_main(const struct plan *plan, int channel, struct rtnl *host,
 
 	prctl(PR_SET_NAME, "nsntrace-tracer");
 	channel_log_to(&tracer.channel);
-	if (build(&tracer, relay) < 0)
+	if (build(&tracer) < 0)
 		_exit(1);
-	fd_close(&relay);
+	fd_close(&tracer.relay);
 	rtnl_close(host);
 	if (rights_drop_all(&plan->observer) < 0)
 		_exit(1);

@@ -161,17 +161,40 @@ static void receive_at(struct rtnl *inner, const struct ip *ip)
 	rtnl_route_add(inner, &route);
 }
 
+static int set_up_inside(struct uplink *uplink, struct rtnl *inner)
+{
+	int ret;
+
+	if (uplink->plan->ip6_links)
+		rtnl_link_no_addrgen(inner, PLAN_INSIDE_INDEX);
+	/* Without ARP the kernel also reports no multicast membership. */
+	rtnl_link_flags(inner, PLAN_INSIDE_INDEX, IFF_UP | IFF_NOARP,
+			IFF_UP | IFF_NOARP);
+	ret = rtnl_commit(inner);
+
+	return ret < 0 ? fail(-ret, "cannot %s inside", rtnl_failed(inner)) : 0;
+}
+
+static int nat_create(struct uplink *uplink, struct rtnl *inner)
+{
+	autoclose int netns = proc_netns_open(getpid());
+	int ret;
+
+	if (netns < 0)
+		return fail(-netns, "cannot open the new network namespace");
+	ret = inside_loopback(inner);
+	if (!ret)
+		ret = create_veth(uplink, netns);
+
+	return ret < 0 ? ret : set_up_inside(uplink, inner);
+}
+
 /* Everything that is to be known is told: nothing has to be asked for. */
 static int configure_inside(struct uplink *uplink, struct rtnl *inner)
 {
 	const struct plan *plan = uplink->plan;
 	int ret;
 
-	if (plan->ip6_links)
-		rtnl_link_no_addrgen(inner, PLAN_INSIDE_INDEX);
-	/* Without ARP the kernel also reports no multicast membership. */
-	rtnl_link_flags(inner, PLAN_INSIDE_INDEX, IFF_UP | IFF_NOARP,
-			IFF_UP | IFF_NOARP);
 	if (plan->ip4) {
 		add_whole_address(inner, PLAN_INSIDE_INDEX, &uplink->run.ip4,
 				  RT_SCOPE_UNIVERSE);
@@ -188,29 +211,13 @@ static int configure_inside(struct uplink *uplink, struct rtnl *inner)
 	return ret < 0 ? fail(-ret, "cannot %s inside", rtnl_failed(inner)) : 0;
 }
 
-static int nat_inside(struct uplink *uplink)
+static int nat_inside(struct uplink *uplink, struct rtnl *inner)
 {
-	autoclose int netns = proc_netns_open(getpid());
-	struct rtnl *inner;
-	int ret;
-
-	if (netns < 0)
-		return fail(-netns, "cannot open the new network namespace");
-	ret = rtnl_open(&inner);
-	if (ret < 0)
-		return fail(-ret, "cannot open a route netlink socket inside");
-
 	inside_copy_sysctls(uplink->plan);
-	ret = inside_loopback(inner);
-	if (!ret)
-		ret = create_veth(uplink, netns);
-	if (!ret && uplink->plan->ip6 && sysctl_is(INSIDE_NO_IP6, "1"))
+	if (uplink->plan->ip6 && sysctl_is(INSIDE_NO_IP6, "1"))
 		sysctl_write(INSIDE_NO_IP6, "0");
-	if (!ret)
-		ret = configure_inside(uplink, inner);
-	rtnl_close(inner);
 
-	return ret;
+	return configure_inside(uplink, inner);
 }
 
 /* One that fails, as it is just going away, keeps no other from it. */
@@ -477,6 +484,7 @@ static void nat_down(struct uplink *uplink)
 
 const struct uplink_ops uplink_nat = {
 	.name = "nat",
+	.create = nat_create,
 	.inside = nat_inside,
 	.host = nat_host,
 	.ready = nat_ready,

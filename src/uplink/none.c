@@ -44,22 +44,22 @@ int inside_loopback(struct rtnl *inner)
 	return ret < 0 ? fail(-ret, "cannot %s", rtnl_failed(inner)) : 0;
 }
 
-static int none_inside(struct uplink *uplink)
+static int none_create(struct uplink *uplink, struct rtnl *inner)
 {
-	struct rtnl *inner;
-	int ret = rtnl_open(&inner);
+	(void)uplink;
 
-	if (ret < 0)
-		return fail(-ret, "cannot open a route netlink socket inside");
-	inside_copy_sysctls(uplink->plan);
-	ret = inside_loopback(inner);
-	rtnl_close(inner);
-	uplink->run = (struct run){ 0 };
-
-	return ret;
+	return inside_loopback(inner);
 }
 
-static int none_host(struct uplink *uplink)
+static int none_inside(struct uplink *uplink, struct rtnl *inner)
+{
+	(void)inner;
+	inside_copy_sysctls(uplink->plan);
+
+	return 0;
+}
+
+static int nothing(struct uplink *uplink)
 {
 	(void)uplink;
 
@@ -88,11 +88,12 @@ static void none_down(struct uplink *uplink)
 
 const struct uplink_ops uplink_none = {
 	.name = "none",
+	.create = none_create,
 	.inside = none_inside,
-	.host = none_host,
+	.host = nothing,
 	.ready = none_ready,
 	.fd = none_fd,
-	.events = none_host,
+	.events = nothing,
 	.ended = none_down,
 	.cut = none_down,
 	.down = none_down,

@@ -16,17 +16,22 @@ struct uplink {
 };
 
 /*
- * One engine. `inside` and `ready` run in tracer, in the new namespace; all
- * others run in keeper, on the host. Each returns 0, or a negative errno
- * already reported.
+ * One engine. `create`, `inside` and `ready` run in tracer, in the new
+ * namespace of which @inner is a socket; all others run in keeper, on the host.
+ * Each returns 0, or a negative errno already reported.
  */
 struct uplink_ops {
 	const char *name;
-	/* Make both ends, configure the inner one, fill in uplink->run. */
-	int (*inside)(struct uplink *uplink);
+	/*
+	 * Make both ends and set the inner one up, with which it can be
+	 * captured; fill in uplink->run.
+	 */
+	int (*create)(struct uplink *uplink, struct rtnl *inner);
+	/* Configure the inner end. */
+	int (*inside)(struct uplink *uplink, struct rtnl *inner);
 	/* Make the host's half. */
 	int (*host)(struct uplink *uplink);
-	/* Inside again, without rights: wait until the first packet counts. */
+	/* Without rights: wait until the first packet counts. */
 	int (*ready)(struct uplink *uplink, struct rtnl *inner);
 	/* What to poll for changes of the host, or -1. */
 	int (*fd)(const struct uplink *uplink);
