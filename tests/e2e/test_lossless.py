@@ -164,6 +164,8 @@ def test_slow_sink(lab, traffic):
     """20 MB/s at the sink, as fast as it can at the program: all is there."""
     lab.iperf3()
     front = start(lab, *TRAFFIC[traffic], queue=16, options=LARGE_RING)
+    # On a busy machine the program may be no faster than the sink.
+    wait_frozen(front.pid)
     sink = Sink(front.stdout, lab.dir / "trace.pcap")
     stderr = front.stderr.read().decode()
     sink.join()
@@ -314,6 +316,7 @@ def test_nested(lab):
     kill -KILL $!; wait $!; rmdir $own"""
     mount = next(mounts(""))
     front = start(lab, "sh", "-c", script, "sh", mount, *LOCAL_FLOOD)
+    wait_frozen(front.pid)
     sink = Sink(front.stdout, lab.dir / "trace.pcap")
     stderr = front.stderr.read().decode()
     sink.join()
