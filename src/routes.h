@@ -15,6 +15,7 @@
  * in neither 0 nor 255.
  */
 #define ROUTES_RUN_BASE 0x100000
+#define ROUTES_RUN_HALF (ROUTES_RUN_BASE >> 16) /* the upper one, of all */
 #define ROUTES_RUNS	(256 * 254)
 
 /* A list that grows; all zeros is an empty one. */

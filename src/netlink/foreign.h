@@ -47,7 +47,7 @@ int foreign_accepted(struct nft *nft, const struct foreign_chain *chain,
 		     const char *tag);
 int foreign_withdraw(struct nft *nft, const char *tag);
 
-int foreign_monitor_open(struct nft **monitor);
+int foreign_monitor_open(struct nft **monitor, const struct nft_tables *own);
 int foreign_monitor_read(struct nft *monitor,
 			 const struct foreign_accepts *accepts,
 			 struct foreign_news *news);

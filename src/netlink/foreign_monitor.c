@@ -6,8 +6,13 @@
  */
 #include "netlink/foreign.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <net/if.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,12 +21,61 @@
 #include "netlink/foreign_internal.h"
 #include "netlink/nft_internal.h"
 
+/* What the names of runs' tables begin with: one word of a filter. */
+#define FOREIGN_RUN "nsn-"
+
+/* Where the first message of a change has its type, and its table's name. */
+#define CHANGE_TYPE  offsetof(struct nlmsghdr, nlmsg_type)
+#define CHANGE_TABLE (NLMSG_HDRLEN + sizeof(struct nfgenmsg) + NLA_HDRLEN)
+
+/* A filter reads words most significant byte first. */
+static uint32_t word(const char *text)
+{
+	uint32_t bytes;
+
+	memcpy(&bytes, text, sizeof(bytes));
+
+	return ntohl(bytes);
+}
+
+/*
+ * Have the kernel hide what other runs do to their own tables, which it tells
+ * apart from all else: where hundreds come and go each would be woken by all.
+ * Tables with an owner are not deleted together with others'.
+ */
+static void hide_other_runs(struct nft *monitor, const char *own)
+{
+	char name[IFNAMSIZ] = "";
+	struct sock_filter filter[16] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, CHANGE_TYPE),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+			 htons(NFT_TYPE(NFT_MSG_NEWGEN)), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, CHANGE_TABLE),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, word(FOREIGN_RUN), 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	size_t count = 6;
+
+	/* The rest of the name, which has its zero and is padded with more. */
+	snprintf(name, sizeof(name), "%s", own);
+	for (size_t i = 4; i <= strlen(name); i += 4) {
+		filter[count++] = (struct sock_filter)BPF_STMT(
+			BPF_LD | BPF_W | BPF_ABS, (uint32_t)(CHANGE_TABLE + i));
+		filter[count++] = (struct sock_filter)BPF_JUMP(
+			BPF_JMP | BPF_JEQ | BPF_K, word(name + i), 1, 0);
+		filter[count++] = (struct sock_filter)BPF_STMT(BPF_RET, 0);
+	}
+	filter[count++] = (struct sock_filter)BPF_STMT(BPF_RET, UINT32_MAX);
+	netlink_filter(&monitor->nl, filter, count);
+}
+
 /*
  * Open a socket that is told of changes of nftables rules in the current
  * network namespace; for nft_fd(), foreign_monitor_read() and nft_close() only.
- * Returns 0, or -errno and *@monitor is NULL.
+ * @own are the tables of the run. Returns 0, or -errno and *@monitor is NULL.
  */
-int foreign_monitor_open(struct nft **monitor)
+int foreign_monitor_open(struct nft **monitor, const struct nft_tables *own)
 {
 	int ret;
 
@@ -31,6 +85,8 @@ int foreign_monitor_open(struct nft **monitor)
 	if (ret < 0) {
 		free(*monitor);
 		*monitor = NULL;
+	} else if (own->owner) {
+		hide_other_runs(*monitor, own->name);
 	}
 
 	return ret;
@@ -87,7 +143,8 @@ static int tell(const struct nlmsghdr *message, void *context)
 			table = foreign_text(attr);
 			if (table && object && !strcmp(table, watch->table))
 				watch->news->traffic = true;
-			if (object || (table && !strncmp(table, "nsn-", 4)))
+			if (object ||
+			    (table && !strncmp(table, FOREIGN_RUN, 4)))
 				return 0;
 		}
 		if (rule && mnl_attr_get_type(attr) == NFTA_RULE_USERDATA &&

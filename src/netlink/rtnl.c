@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Links, addresses, routes, neighbours and rules, as requests that gather in a
- * batch; questions and news are in rtnl_query.c. Silent: rtnl_failed() says
+ * batch; questions are in rtnl_query.c, news in rtnl_monitor.c. Silent: rtnl_failed() says
  * what could not be done, the callers know why that matters.
  */
 #include "netlink/rtnl.h"
@@ -21,10 +21,11 @@
 
 #define MAC_SIZE 6
 
-/* The groups of before 2005 lack this one; a mask has room for it. */
-#define RULES6 (1u << (RTNLGRP_IPV6_RULE - 1))
-
-static int open_socket(struct rtnl **rtnl, int flags, unsigned int groups)
+/*
+ * Open a route socket that is told what @groups are. Returns 0, or -errno and
+ * *@rtnl is NULL.
+ */
+int rtnl_open_groups(struct rtnl **rtnl, int flags, unsigned int groups)
 {
 	int ret;
 
@@ -44,19 +45,7 @@ static int open_socket(struct rtnl **rtnl, int flags, unsigned int groups)
  */
 int rtnl_open(struct rtnl **rtnl)
 {
-	return open_socket(rtnl, 0, 0);
-}
-
-/*
- * Open a socket that is told of routes and of rules in the current network
- * namespace; for rtnl_fd(), rtnl_monitor_read() and rtnl_close() only. Returns
- * 0, or -errno and *@monitor is NULL.
- */
-int rtnl_monitor_open(struct rtnl **monitor)
-{
-	return open_socket(monitor, SOCK_NONBLOCK,
-			   RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE |
-				   RTMGRP_IPV4_RULE | RULES6);
+	return rtnl_open_groups(rtnl, 0, 0);
 }
 
 /* Close a socket of either kind; NULL is none. */

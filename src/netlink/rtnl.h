@@ -113,7 +113,7 @@ enum rtnl_event {
 	RTNL_EVENT_OVERRUN, /* some were lost: look anew */
 };
 
-int rtnl_monitor_open(struct rtnl **monitor);
+int rtnl_monitor_open(struct rtnl **monitor, uint16_t hidden);
 int rtnl_monitor_read(struct rtnl *monitor,
 		      void (*each)(enum rtnl_event event,
 				   const struct route *route, void *context),

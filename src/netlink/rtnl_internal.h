@@ -10,6 +10,7 @@ struct rtnl {
 	struct netlink nl;
 };
 
+int rtnl_open_groups(struct rtnl **rtnl, int flags, unsigned int groups);
 struct ifinfomsg *rtnl_put_link(struct nlmsghdr *message, uint32_t index);
 void rtnl_put_ip(struct nlmsghdr *message, uint16_t type, const struct ip *ip);
 

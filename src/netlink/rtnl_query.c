@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the kernel says of links, addresses and routes: answers to questions,
- * and news as it happens. How its messages read is left to rtnl_parse.c.
+ * What the kernel says of links, addresses and routes when it is asked. How its
+ * messages read is left to rtnl_parse.c, news to rtnl_monitor.c.
  */
 #include "netlink/rtnl.h"
 
@@ -225,62 +225,6 @@ int rtnl_route_lookup(struct rtnl *rtnl, const struct ip *destination,
 	ret = look_up(rtnl, destination, index, 0, &used);
 	route->index = used.index;
 	route->gateway = used.gateway;
-
-	return ret;
-}
-
-/* Whom news is for. */
-struct watch {
-	void (*each)(enum rtnl_event event, const struct route *route,
-		     void *context);
-	void *context;
-	enum rtnl_event event;
-};
-
-static int tell_route(const struct route *route, void *context)
-{
-	const struct watch *watch = context;
-
-	watch->each(watch->event, route, watch->context);
-
-	return 0;
-}
-
-static int tell(const struct nlmsghdr *message, void *context)
-{
-	struct watch *watch = context;
-
-	switch (message->nlmsg_type) {
-	case RTM_NEWROUTE:
-		watch->event = RTNL_EVENT_ROUTE_NEW;
-		return rtnl_parse_route(message, tell_route, watch);
-	case RTM_DELROUTE:
-		watch->event = RTNL_EVENT_ROUTE_DEL;
-		return rtnl_parse_route(message, tell_route, watch);
-	case RTM_NEWRULE:
-	case RTM_DELRULE:
-		watch->each(RTNL_EVENT_RULE, NULL, watch->context);
-		return 0;
-	default:
-		return 0;
-	}
-}
-
-/*
- * Hand over what has been told since the last call, without waiting. IPv4
- * routes that vanish because their interface went down are not told. Returns 0
- * or -errno.
- */
-int rtnl_monitor_read(struct rtnl *monitor,
-		      void (*each)(enum rtnl_event event,
-				   const struct route *route, void *context),
-		      void *context)
-{
-	struct watch watch = { .each = each, .context = context };
-	int ret;
-
-	while ((ret = netlink_events(&monitor->nl, tell, &watch)) == -ENOBUFS)
-		each(RTNL_EVENT_OVERRUN, NULL, context);
 
 	return ret;
 }

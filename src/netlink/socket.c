@@ -8,6 +8,7 @@
 #include "netlink/socket.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@
 #define REQUESTS_AT_ONCE 64
 
 /* A table that changes all the time must not keep us asking for ever. */
-#define QUERY_TRIES 10
+#define QUERY_TRIES 5
 
 /*
  * Open a socket to @bus (NETLINK_ROUTE, ...) with @flags (SOCK_NONBLOCK or 0),
@@ -58,6 +59,22 @@ int netlink_open(struct netlink *nl, int bus, int flags, unsigned int groups)
 	}
 
 	return 0;
+}
+
+/*
+ * Be told only of what passes @filter. A socket that is told more costs no more
+ * than time.
+ */
+void netlink_filter(struct netlink *nl, struct sock_filter *filter,
+		    size_t count)
+{
+	const struct sock_fprog program = {
+		.len = (unsigned short)count,
+		.filter = filter,
+	};
+
+	setsockopt(mnl_socket_get_fd(nl->socket), SOL_SOCKET, SO_ATTACH_FILTER,
+		   &program, sizeof(program));
 }
 
 /* Close the socket; requests that were never sent are forgotten. */
@@ -366,8 +383,10 @@ static int deliver(const struct buf *answer, netlink_each *each, void *context)
 
 /*
  * Send the request made last, and that one only, and hand each message of the
- * answer to @each. The answer is whole and consistent before the first is
- * handed over, so @each may itself make requests and ask questions.
+ * answer to @each. The answer is whole before the first is handed over, so @each
+ * may itself make requests and ask questions. It is consistent too, unless what
+ * it tells of changes faster than it can be told, as where hundreds of runs
+ * start: then it may lack what moved meanwhile, which is news for a monitor.
  *
  * Returns 0, what @each returned other than 0, or -errno with @failed set.
  */
@@ -384,6 +403,8 @@ int netlink_query(struct netlink *nl, netlink_each *each, void *context)
 		if (ret == 0)
 			ret = gather(nl, header(nl, last)->nlmsg_seq, &answer);
 	}
+	if (ret == -EINTR)
+		ret = 0;
 	if (ret < 0)
 		note_failure(nl, last, NULL);
 	drop_requests(nl, last);

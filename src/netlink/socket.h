@@ -9,6 +9,8 @@
 
 #include "base/buf.h"
 
+struct sock_filter;
+
 /* Room for what a request does, and for the kernel's own words on it. */
 #define NETLINK_LABEL_SIZE  128
 #define NETLINK_FAILED_SIZE (2 * NETLINK_LABEL_SIZE)
@@ -34,6 +36,8 @@ struct netlink {
 typedef int netlink_each(const struct nlmsghdr *message, void *context);
 
 int netlink_open(struct netlink *nl, int bus, int flags, unsigned int groups);
+void netlink_filter(struct netlink *nl, struct sock_filter *filter,
+		    size_t count);
 void netlink_close(struct netlink *nl);
 struct nlmsghdr *netlink_request(struct netlink *nl, uint16_t type,
 				 uint16_t flags, const char *label, ...)

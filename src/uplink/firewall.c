@@ -159,7 +159,7 @@ int firewall_open(struct uplink *uplink, struct nft *owner,
 	count_packets();
 	ret = nft_open(&firewall.nft);
 	if (!ret)
-		ret = foreign_monitor_open(&firewall.monitor);
+		ret = foreign_monitor_open(&firewall.monitor, tables);
 	if (ret < 0)
 		return fail(-ret, "cannot watch the firewall of this host");
 	make_tag(uplink);

@@ -353,7 +353,7 @@ static int nat_host(struct uplink *uplink)
 		ret = add_tables(uplink);
 	/* Opened before the host is read: no change falls in between. */
 	if (!ret) {
-		ret = rtnl_monitor_open(&nat.monitor);
+		ret = rtnl_monitor_open(&nat.monitor, ROUTES_RUN_HALF);
 		if (ret < 0)
 			fail(-ret, "cannot watch the routes of this host");
 	}

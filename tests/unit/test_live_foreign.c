@@ -212,6 +212,7 @@ static bool told(struct nft *monitor)
 
 static void only_news_is_told(void **state)
 {
+	const struct nft_tables own = { .name = "nsn-7", .owner = true };
 	struct nft_tables tables = {
 		.name = "nsn-8",
 		.interface = "lo",
@@ -223,7 +224,7 @@ static void only_news_is_told(void **state)
 
 	(void)state;
 	assert_int_equal(nft_open(&nft), 0);
-	assert_int_equal(foreign_monitor_open(&monitor), 0);
+	assert_int_equal(foreign_monitor_open(&monitor, &own), 0);
 	assert_false(told(monitor));
 	load(LOAD);
 	assert_true(told(monitor));

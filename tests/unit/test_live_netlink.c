@@ -501,6 +501,42 @@ static void keep_news(enum rtnl_event event, const struct route *route,
 	news->seen[event]++;
 }
 
+/* What news is hidden of; nothing else here is so numbered. */
+#define HIDDEN 0x7f
+
+static void some_news_is_hidden(void **state)
+{
+	struct world *world = *state;
+	struct news news = { 0 };
+	struct rtnl *monitor;
+	struct route route = {
+		.destination = ip_of("10.9.0.0"),
+		.prefix = 16,
+		.index = HOST_INDEX,
+	};
+
+	set_up(world);
+	assert_int_equal(rtnl_monitor_open(&monitor, HOST_INDEX >> 16), 0);
+
+	/* Its own address, one behind the link, and a table. */
+	add_address(world->host, HOST_INDEX, "192.0.2.77", 32);
+	add_route(world->host, "10.9.0.7", 32, NULL, HOST_INDEX, 0);
+	add_route(world->host, "2001:db8:9::7", 128, NULL, HOST_INDEX, 0);
+	route.table = (HOST_INDEX & 0xffff0000U) + 9;
+	rtnl_route_add(world->host, &route);
+	assert_int_equal(rtnl_commit(world->host), 0);
+	assert_int_equal(rtnl_monitor_read(monitor, keep_news, &news), 0);
+	assert_int_equal(news.seen[RTNL_EVENT_ROUTE_NEW], 0);
+
+	/* More than one address; and one by another link. */
+	route.table = 0;
+	rtnl_route_add(world->host, &route);
+	assert_int_equal(rtnl_commit(world->host), 0);
+	assert_int_equal(rtnl_monitor_read(monitor, keep_news, &news), 0);
+	assert_int_equal(news.seen[RTNL_EVENT_ROUTE_NEW], 1);
+	rtnl_close(monitor);
+}
+
 static void news_of_routes_and_rules(void **state)
 {
 	struct world *world = *state;
@@ -510,7 +546,7 @@ static void news_of_routes_and_rules(void **state)
 	struct news news = { 0 };
 	struct rtnl *monitor;
 
-	assert_int_equal(rtnl_monitor_open(&monitor), 0);
+	assert_int_equal(rtnl_monitor_open(&monitor, HIDDEN), 0);
 	assert_int_equal(rtnl_monitor_read(monitor, keep_news, &news), 0);
 	assert_int_equal(news.seen[RTNL_EVENT_ROUTE_NEW], 0);
 
@@ -544,7 +580,7 @@ static void lost_news_is_told(void **state)
 	struct news news = { 0 };
 	struct rtnl *monitor;
 
-	assert_int_equal(rtnl_monitor_open(&monitor), 0);
+	assert_int_equal(rtnl_monitor_open(&monitor, HIDDEN), 0);
 	set_up(world);
 	for (uint32_t i = 0; i < 2000; i++) {
 		struct route route = { .destination = ip_of("10.9.0.0"),
@@ -579,6 +615,7 @@ int main(void)
 		LIVE_TEST(routes_of_both_families),
 		LIVE_TEST(rules_come_and_go),
 		LIVE_TEST(a_large_batch),
+		LIVE_TEST(some_news_is_hidden),
 		LIVE_TEST(news_of_routes_and_rules),
 		LIVE_TEST(lost_news_is_told),
 	};
