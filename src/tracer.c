@@ -340,10 +340,12 @@ static int take_file(struct tracer *tracer, const struct message *message)
 		return fail(-ret, "cannot write to '%s'",
 			    tracer->plan->options->outfile);
 	ret = tracer->uplink.ops->ready(&tracer->uplink, tracer->inner);
-	if (!ret)
-		channel_tell(tracer->channel, MESSAGE_WRITING);
+	if (ret < 0)
+		return ret;
+	ret = channel_tell(tracer->channel, MESSAGE_WRITING);
 
-	return ret;
+	/* Keeper's death is seen where its messages are read. */
+	return ret == -EPIPE || ret == -ECONNRESET ? 0 : ret;
 }
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Links, addresses, routes, neighbours and rules, as requests that gather in a
- * batch; questions are in rtnl_query.c, news in rtnl_monitor.c. Silent: rtnl_failed() says
- * what could not be done, the callers know why that matters.
+ * batch; questions are in rtnl_query.c, news in rtnl_monitor.c. Silent:
+ * rtnl_failed() says what could not be done, the callers know why that matters.
  */
 #include "netlink/rtnl.h"
 

@@ -383,10 +383,11 @@ static int deliver(const struct buf *answer, netlink_each *each, void *context)
 
 /*
  * Send the request made last, and that one only, and hand each message of the
- * answer to @each. The answer is whole before the first is handed over, so @each
- * may itself make requests and ask questions. It is consistent too, unless what
- * it tells of changes faster than it can be told, as where hundreds of runs
- * start: then it may lack what moved meanwhile, which is news for a monitor.
+ * answer to @each. The answer is whole before the first is handed over, so
+ * @each may itself make requests and ask questions. It is consistent too,
+ * unless what it tells of changes faster than it can be told, as where hundreds
+ * of runs start: then it may lack what moved meanwhile, which is news for a
+ * monitor.
  *
  * Returns 0, what @each returned other than 0, or -errno with @failed set.
  */

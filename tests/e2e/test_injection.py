@@ -145,7 +145,7 @@ def test_cgroup_cannot_be_made(host):
     is_as_it_was(host)
 
 
-@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("nth", [1, 2, 3])
 @pytest.mark.parametrize("who", ["front", "keeper", "tracer", "program"])
 def test_message_is_lost(host, who, nth):
     """Who could not send it says so, and nobody waits for it for ever."""
