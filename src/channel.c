@@ -177,8 +177,26 @@ static bool is_ours(const struct message *message, size_t size, int flags)
 
 #define END(text) ((text)[sizeof(text) - 1])
 
-/* Texts have an end, whoever sent them. */
-static void end_texts(struct message *message)
+/* Any other byte than 0 and 1 in a bool means nothing, in C. */
+static void settle_flag(bool *flag)
+{
+	unsigned char byte;
+
+	memcpy(&byte, flag, sizeof(byte));
+	*flag = byte != 0;
+}
+
+/* The kernel's own errors end here (Linux: MAX_ERRNO). */
+#define ERRNO_MAX 4095
+
+static void settle_error(int *error)
+{
+	if (*error > 0 || *error < -ERRNO_MAX)
+		*error = -EPROTO;
+}
+
+/* Texts have an end, and values a meaning, whoever sent them. */
+static void settle(struct message *message)
 {
 	if (message->type == MESSAGE_LINE)
 		END(message->body.line.text) = '\0';
@@ -186,6 +204,14 @@ static void end_texts(struct message *message)
 		END(message->body.run.name) = '\0';
 	if (message->type == MESSAGE_FINISHED)
 		END(message->body.finished.outfile) = '\0';
+	if (message->type == MESSAGE_SIGNAL)
+		settle_flag(&message->body.signal.cuts);
+	if (message->type == MESSAGE_DONE) {
+		settle_flag(&message->body.tally.comparable);
+		settle_flag(&message->body.tally.unfinished);
+		settle_error(&message->body.tally.error);
+		settle_error(&message->body.tally.read_error);
+	}
 }
 
 /*
@@ -228,7 +254,7 @@ int channel_receive(int fd, struct message *message)
 			close(message->fds[--message->fd_count]);
 		return -EPROTO;
 	}
-	end_texts(message);
+	settle(message);
 
 	return 1;
 }

@@ -52,16 +52,30 @@ static void failed(struct restore *restore, const char *what, int err)
 	restore->failed++;
 }
 
-/* Read a small file as text. Returns 0 or -errno. */
-static int read_record(int fd, char *text, size_t size)
+/*
+ * Whatever a record says, what does not bear the name of a run is not ours. One
+ * that was cut short, by a full /run, may end in the midst of a name.
+ */
+static bool is_ours(const char *name, const char *prefix)
+{
+	return !strncmp(name, prefix, strlen(prefix));
+}
+
+static bool is_link_of_a_run(const char *name)
+{
+	return is_ours(name, "nsn-") && strlen(name) < IFNAMSIZ;
+}
+
+/* Read a small file as text. Returns whether it is whole. */
+static bool read_record(int fd, char *text, size_t size)
 {
 	ssize_t got = pread(fd, text, size - 1, 0);
 
-	if (got < 0)
-		return -errno;
+	if (got <= 0 || text[got - 1] != '\n')
+		return false;
 	text[got] = '\0';
 
-	return 0;
+	return true;
 }
 
 /*
@@ -90,8 +104,9 @@ void restore_sysctl(struct restore *restore, int fd)
 	autofree char *what = NULL;
 	int ret;
 
-	if (read_record(fd, text, sizeof(text)) < 0 ||
+	if (!read_record(fd, text, sizeof(text)) ||
 	    sscanf(text, "%511s %63s %63s %63s", name, old, ours, all) != 4 ||
+	    !is_ours(name, "net/") || strstr(name, "/../") ||
 	    !sysctl_exists(name) || sysctl_is(name, old))
 		return;
 	if (!sysctl_is(name, ours) || is_overruled(name, all)) {
@@ -173,21 +188,19 @@ static void restore_rule(struct restore *restore, const char *text)
 {
 	struct rule rule = { 0 };
 	char iif[IFNAMSIZ];
-	size_t routes = 0;
 	unsigned family;
+	size_t routes;
 	bool gone;
 
 	if (sscanf(text, "%u %u %u %15s", &family, &rule.priority, &rule.table,
-		   iif) != 4)
+		   iif) != 4 ||
+	    !routes_number_of_a_run(rule.table))
 		return;
 	rule.family = (sa_family_t)family;
 	rule.iif = iif;
 	rtnl_rule_delete(restore->rtnl, &rule);
 	gone = commit(restore);
-	/* Whatever a record says: the tables of others are not ours to empty.
-	 */
-	if (routes_number_of_a_run(rule.table))
-		routes = flush_table(restore->rtnl, rule.family, rule.table);
+	routes = flush_table(restore->rtnl, rule.family, rule.table);
 	if (gone || routes)
 		found(restore, "removed the IPv%d routing of %s",
 		      family == AF_INET6 ? 6 : 4, iif);
@@ -221,6 +234,7 @@ static void restore_link(struct restore *restore, const char *text)
 	unsigned index;
 
 	if (sscanf(text, "%u %15s", &index, name) != 2 ||
+	    !is_link_of_a_run(name) ||
 	    rtnl_link_get(restore->rtnl, index, NULL, &link) < 0 ||
 	    strcmp(link.name, name) != 0)
 		return;
@@ -242,7 +256,7 @@ static void restore_table(struct restore *restore, const char *name)
 	unsigned removed = 0;
 	struct nft *nft;
 
-	if (nft_open(&nft) < 0)
+	if (!is_link_of_a_run(name) || nft_open(&nft) < 0)
 		return;
 	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
 		int ret = nft_tables_delete(nft, &tables[i]);
@@ -262,8 +276,11 @@ static void restore_accepts(struct restore *restore, const char *tag)
 	autofree char *what =
 		xasprintf("take rules tagged %s out of firewalls", tag);
 	struct nft *own = NULL;
-	int ret = restore->nft ? 0 : nft_open(&own);
+	int ret;
 
+	if (!is_ours(tag, FOREIGN_TAG))
+		return;
+	ret = restore->nft ? 0 : nft_open(&own);
 	if (!ret)
 		ret = foreign_withdraw(own ? own : restore->nft, tag);
 	if (ret < 0)
@@ -282,7 +299,8 @@ static void restore_legacy(struct restore *restore, const char *text)
 	unsigned family;
 	int ret;
 
-	if (sscanf(text, "%u %15s %63s", &family, interface, tag) != 3)
+	if (sscanf(text, "%u %15s %63s", &family, interface, tag) != 3 ||
+	    !is_link_of_a_run(interface) || !is_ours(tag, FOREIGN_TAG))
 		return;
 	what = xasprintf("take rules tagged %s out of %s", tag,
 			 legacy_name((sa_family_t)family));
@@ -298,9 +316,13 @@ static void restore_legacy(struct restore *restore, const char *text)
 static void restore_cgroup(struct restore *restore, const char *path)
 {
 	autofree char *what = xasprintf("remove cgroup %s", path);
+	const char *name = strrchr(path, '/');
 	unsigned moved;
-	int ret = cgroup_remove(path, &moved);
+	int ret;
 
+	if (!name || !is_ours(name, "/nsntrace-"))
+		return;
+	ret = cgroup_remove(path, &moved);
 	if (ret < 0)
 		failed(restore, what, ret);
 	else if (ret && moved)
@@ -365,7 +387,12 @@ void restore_run(struct restore *restore, int fd)
 		return;
 	rewind(file);
 	while (getline(&line, &size, file) > 0) {
-		line[strcspn(line, "\n")] = '\0';
+		char *end = strchr(line, '\n');
+
+		/* Cut short: what it was to tell of was not done. */
+		if (!end)
+			break;
+		*end = '\0';
 		if (!is_of_the_living(restore, line))
 			restore_line(restore, line);
 	}

@@ -67,10 +67,14 @@ const char *foreign_family(const struct foreign_chain *chain)
 	}
 }
 
-/* What kernel and others wrote, or a null pointer if it is no such thing. */
+/*
+ * What kernel and others wrote, or a null pointer if it is no such thing: names
+ * that fit a request.
+ */
 const char *foreign_text(const struct nlattr *attr)
 {
-	return mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0
+	return mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0 &&
+			       mnl_attr_get_payload_len(attr) <= NFT_NAME_MAXLEN
 		       ? mnl_attr_get_str(attr)
 		       : NULL;
 }

@@ -8,15 +8,15 @@
  */
 #include "netlink/gauge.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdio.h> /* that libnftnl/expr.h forgets */
+#include <stdio.h>
 #include <string.h>
 
 #include <libnftnl/chain.h>
-#include <libnftnl/expr.h>
 #include <libnftnl/object.h>
 #include <libnftnl/rule.h>
 #include <linux/netfilter.h>
@@ -148,27 +148,48 @@ struct reading {
 	unsigned count;
 };
 
-static int read_expression(struct nftnl_expr *expr, void *context)
+/* The attribute @type within @nest, or NULL. */
+static const struct nlattr *find_in(const struct nlattr *nest, uint16_t type)
 {
-	const char *name = nftnl_expr_get_str(expr, NFTNL_EXPR_NAME);
-	struct reading *reading = context;
+	const struct nlattr *attr;
 
-	if (!strcmp(name, "counter") && reading->count < 2)
-		reading->packets[reading->count++] =
-			nftnl_expr_get_u64(expr, NFTNL_EXPR_CTR_PACKETS);
+	mnl_attr_for_each_nested (attr, nest) {
+		if (mnl_attr_get_type(attr) == type)
+			return attr;
+	}
 
-	return 0;
+	return NULL;
 }
 
+static void read_expression(const struct nlattr *expression,
+			    struct reading *reading)
+{
+	const struct nlattr *name = find_in(expression, NFTA_EXPR_NAME);
+	const struct nlattr *counter = find_in(expression, NFTA_EXPR_DATA);
+	const struct nlattr *packets;
+
+	if (!name || mnl_attr_validate(name, MNL_TYPE_NUL_STRING) < 0 ||
+	    strcmp(mnl_attr_get_str(name), "counter") != 0 || !counter)
+		return;
+	packets = find_in(counter, NFTA_COUNTER_PACKETS);
+	if (packets && mnl_attr_validate(packets, MNL_TYPE_U64) == 0 &&
+	    reading->count < 2)
+		reading->packets[reading->count++] =
+			be64toh(mnl_attr_get_u64(packets));
+}
+
+/* Without libnftnl, which takes for granted that nothing is missing. */
 static int read_rule(const struct nlmsghdr *message, void *context)
 {
-	struct nftnl_rule *rule = nftnl_rule_alloc();
+	const struct nlattr *expression;
+	const struct nlattr *attr;
 
-	if (!rule)
-		die_no_memory();
-	if (nftnl_rule_nlmsg_parse(message, rule) == 0)
-		nftnl_expr_foreach(rule, read_expression, context);
-	nftnl_rule_free(rule);
+	mnl_attr_for_each (attr, message, sizeof(struct nfgenmsg)) {
+		if (mnl_attr_get_type(attr) != NFTA_RULE_EXPRESSIONS)
+			continue;
+		mnl_attr_for_each_nested (expression, attr)
+			read_expression(expression, context);
+	}
 
 	return 0;
 }

@@ -184,6 +184,15 @@ bool netlink_ok(const struct nlmsghdr *message, int left)
 	       MNL_ALIGN(message->nlmsg_len) <= (uint32_t)left;
 }
 
+/* The kernel's own errors end here (Linux: MAX_ERRNO). */
+#define ERRNO_MAX 4095
+
+/* Whether a number is one that the kernel tells in place of an error. */
+static bool is_result(int number)
+{
+	return number <= 0 && number >= -ERRNO_MAX;
+}
+
 /*
  * The error that @reply, of type NLMSG_ERROR, tells: 0 for an acknowledgement,
  * else -errno. @text becomes what the kernel says of it in words, or NULL; it
@@ -196,7 +205,8 @@ int netlink_error(const struct nlmsghdr *reply, const char **text)
 	const struct nlattr *attr;
 
 	*text = NULL;
-	if (mnl_nlmsg_get_payload_len(reply) < sizeof(*error))
+	if (mnl_nlmsg_get_payload_len(reply) < sizeof(*error) ||
+	    !is_result(error->error))
 		return -EBADMSG;
 	if ((reply->nlmsg_flags & worded) != worded)
 		return error->error;
@@ -333,7 +343,8 @@ static enum step classify(const struct nlmsghdr *reply, uint32_t sequence,
 		return STEP_END;
 	case NLMSG_DONE:
 		if (mnl_nlmsg_get_payload_len(reply) >= sizeof(int) &&
-		    *(int *)mnl_nlmsg_get_payload(reply) < 0)
+		    *(int *)mnl_nlmsg_get_payload(reply) < 0 &&
+		    is_result(*(int *)mnl_nlmsg_get_payload(reply)))
 			*ret = *(int *)mnl_nlmsg_get_payload(reply);
 		return STEP_END;
 	default:

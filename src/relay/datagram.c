@@ -38,8 +38,8 @@ struct flow {
 	struct watch watch; /* towards the upstream */
 	TAILQ_ENTRY(flow) order;
 	struct listener *listener;
-	struct peer peer;
-	int64_t used; /* when, in milliseconds */
+	int64_t used;	  /* when, in milliseconds */
+	struct peer peer; /* last, as it ends in control data of any size */
 };
 
 static void flow_close(struct relay *relay, struct flow *flow)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -150,6 +151,34 @@ static void test_texts_end(void **state)
 	close(pair[1]);
 }
 
+/* Whoever was taken over may send values that no compiler expects. */
+static void test_values_mean_something(void **state)
+{
+	struct message message;
+	struct tally tally;
+	int pair[2];
+
+	(void)state;
+	memset(&tally, 0xee, sizeof(tally));
+	tally.error = INT_MIN;
+	tally.read_error = 1;
+	assert_int_equal(channel_pair(pair), 0);
+	channel_send(pair[0], MESSAGE_DONE, &tally, sizeof(tally), NULL, 0);
+	tally.error = -ENOSPC;
+	tally.read_error = 0;
+	channel_send(pair[0], MESSAGE_DONE, &tally, sizeof(tally), NULL, 0);
+	assert_int_equal(channel_receive(pair[1], &message), 1);
+	assert_int_equal(message.body.tally.comparable, true);
+	assert_int_equal(message.body.tally.unfinished, true);
+	assert_int_equal(message.body.tally.error, -EPROTO);
+	assert_int_equal(message.body.tally.read_error, -EPROTO);
+	assert_int_equal(channel_receive(pair[1], &message), 1);
+	assert_int_equal(message.body.tally.error, -ENOSPC);
+	assert_int_equal(message.body.tally.read_error, 0);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +187,7 @@ int main(void)
 		cmocka_unit_test(test_lines_leave_room),
 		cmocka_unit_test(test_not_ours),
 		cmocka_unit_test(test_texts_end),
+		cmocka_unit_test(test_values_mean_something),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

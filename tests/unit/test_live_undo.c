@@ -452,6 +452,34 @@ static void test_names_are_used_again(void **state)
 	assert_true(run_is_empty());
 }
 
+/*
+ * Only what bears the name of a run is touched, whatever a record says; and a
+ * line that was cut short says nothing.
+ */
+static void test_what_is_not_ours_stays(void **state)
+{
+	struct process killed = start();
+	struct process next;
+
+	(void)state;
+	assert_int_equal(
+		system("ip link add nsn-7 type veth peer name other; "
+		       "nft add table inet other; "
+		       "number() { ip -o link show $1 | cut -d: -f1; }; "
+		       "{ echo link $(number other) other; "
+		       "echo table other; echo accepts other; "
+		       "printf 'link %s nsn-7' $(number nsn-7); } "
+		       ">>$(ls /run/nsntrace/*/run.*)"),
+		0);
+	finish(&killed, SIGKILL);
+	next = start();
+	assert_true(if_nametoindex("nsn-7") > 0);
+	assert_int_equal(system("nft delete table inet other"), 0);
+	order(&next, 'u');
+	finish(&next, 0);
+	assert_true(run_is_empty());
+}
+
 /* A value that is not there leaves no file behind. */
 static void test_no_such_value(void **state)
 {
@@ -511,6 +539,8 @@ int main(void)
 		cmocka_unit_test_setup(test_main_is_never_emptied, set_up),
 		cmocka_unit_test_setup(test_tables_go, set_up),
 		cmocka_unit_test_setup_teardown(test_names_are_used_again,
+						set_up, remove_link),
+		cmocka_unit_test_setup_teardown(test_what_is_not_ours_stays,
 						set_up, remove_link),
 		cmocka_unit_test_setup(test_no_such_value, set_up),
 		cmocka_unit_test_setup(test_crowd, set_up),
