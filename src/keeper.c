@@ -329,8 +329,11 @@ static void clear_away(struct keeper *keeper, bool left)
 	fd_close(&keeper->tracer.channel);
 	fd_close(&keeper->netns);
 	fd_close(&keeper->mount_ns);
-	if (keeper->tracer.pid > 0)
+	/* It has nothing more to do; who is left may have stopped it. */
+	if (keeper->tracer.pid > 0) {
+		kill(keeper->tracer.pid, SIGKILL);
 		waitpid(keeper->tracer.pid, NULL, 0);
+	}
 	keeper_end_relays(keeper, keeper->draining && !left && !keeper->cut &&
 					  !keeper->broken);
 	if (keeper->uplink_up)

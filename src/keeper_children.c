@@ -9,6 +9,7 @@
 #include "keeper_children.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -171,8 +172,9 @@ void keeper_end_relays(struct keeper *keeper, bool wait)
 	struct peer *const relays[] = { &keeper->relay, &keeper->publisher };
 
 	for (size_t i = 0; i < 2; i++) {
-		if (!wait)
-			fd_close(&relays[i]->channel);
+		/* Who is left may have stopped it. */
+		if (!wait && relays[i]->pid > 0)
+			kill(relays[i]->pid, SIGKILL);
 		if (relays[i]->pid > 0)
 			waitpid(relays[i]->pid, NULL, 0);
 		fd_close(&relays[i]->channel);

@@ -311,6 +311,17 @@ static void watch_program(struct keeper *keeper, int wstatus)
 	debug("the program has ended");
 }
 
+/*
+ * Whoever stops one of ours, as the program can where it is the same user, must
+ * not make the run wait for ever: nobody else would continue it.
+ */
+static void go_on(const struct keeper *keeper, pid_t pid)
+{
+	if (pid == keeper->tracer.pid || pid == keeper->relay.pid ||
+	    pid == keeper->publisher.pid)
+		kill(pid, SIGCONT);
+}
+
 /* Collect every child that has something to tell; orphans are ours too. */
 void keeper_reap(struct keeper *keeper)
 {
@@ -321,7 +332,9 @@ void keeper_reap(struct keeper *keeper)
 	       0) {
 		if (pid == keeper->program.pid)
 			watch_program(keeper, wstatus);
-		else if (WIFSTOPPED(wstatus) || WIFCONTINUED(wstatus))
+		else if (WIFSTOPPED(wstatus))
+			go_on(keeper, pid);
+		else if (WIFCONTINUED(wstatus))
 			continue;
 		else if (pid == keeper->tracer.pid)
 			reap_peer(keeper, &keeper->tracer, wstatus);

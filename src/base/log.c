@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -86,6 +87,28 @@ static void disarm(char *line)
 }
 
 /*
+ * Nobody can be told that standard error does not work. A program that is done
+ * may have left it non-blocking and full, which is not the same.
+ */
+static void put(const char *text, size_t size)
+{
+	struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	while (size) {
+		ssize_t written = write(STDERR_FILENO, text, size);
+
+		if (written < 0 && errno != EAGAIN && errno != EINTR)
+			return;
+		if (written < 0 && errno == EAGAIN)
+			poll(&room, 1, -1);
+		if (written < 0)
+			continue;
+		text += written;
+		size -= (size_t)written;
+	}
+}
+
+/*
  * Say a finished @line (with its newline), if @level is to be said; control
  * characters in it become question marks.
  */
@@ -105,9 +128,7 @@ void log_line(enum log_level level, const char *line)
 		return;
 	}
 
-	/* Nobody can be told that standard error does not work. */
-	if (write(STDERR_FILENO, text, strlen(text)) < 0)
-		return;
+	put(text, strlen(text));
 }
 
 static void say(enum log_level level, const char *prefix, const char *fmt,

@@ -138,6 +138,7 @@ const struct sandbox_rule sandbox_allowed[] = {
 	{ "prctl", TRACER, IF_IS(0, PR_SET_NAME) },
 
 	/* The packet sockets: the end of a capture, and an interface gone. */
+	{ "getsockname", TRACER | RELAY, ANYHOW },
 	{ "setsockopt", TRACER, IF_IS(2, SO_ATTACH_FILTER) },
 	{ "ioctl", TRACER, IF_IS(1, SIOCGIFFLAGS) },
 	{ "ioctl", TRACER, IF_IS(1, SIOCGIFINDEX) },
@@ -161,7 +162,6 @@ const struct sandbox_rule sandbox_allowed[] = {
 	{ "socket", RELAY, IF_IS(0, AF_INET6) },
 	{ "bind", RELAY, ANYHOW },
 	{ "connect", RELAY, ANYHOW },
-	{ "getsockname", RELAY, ANYHOW },
 	{ "listen", RELAY, ANYHOW },
 	{ "setsockopt", RELAY, ANYHOW },
 	/* Whether somebody listens there is asked of sock_diag(7). */

@@ -74,6 +74,9 @@ LONG = os.environ.get("NSNTRACE_LONG") == "1"
 
 INTERNET = ("203.0.113.80", "2001:db8:80::80")  # every server answers there
 
+# Whether there is time for what takes more than a few seconds.
+LONG = os.environ.get("NSNTRACE_LONG") == "1"
+
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -319,6 +322,10 @@ addr add fe80::1/64 dev eth0 nodad
 route add default via {v4}.1 dev {name} {metric}
 route add default via {v6}:1 dev {name} {metric}
 """)
+        # The kernel adds these in its own time, on a busy machine much later.
+        wait_for(lambda: {f"{v6}:2", "fe80::2"} <= set(
+            self.sh('ip -6 route show table local dev "$1"', name).split()),
+            30, "local routes")
         holder.communicate()
         # The kernel adds these in a while; what is seen is to stay as it is.
         wait_for(lambda: self.sh('ip -6 route show table local dev "$1"', name

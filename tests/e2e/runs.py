@@ -7,11 +7,13 @@
     status(pid)               -> dict of /proc/PID/status
     alive(lab, *args)         -> the host's processes with these arguments
     read_until(stream, text)  -> all lines up to the one with the text
+    held(pid)                 context manager: its main thread does not run
     settled(lab, before)      wait until the host is as it was
     program(name)             path of a helper under tests/e2e/programs
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 from pathlib import Path
@@ -20,6 +22,8 @@ from lab import HERE
 from waiting import wait_for
 
 _PROGRAMS = HERE / "programs"
+PTRACE_ATTACH, PTRACE_DETACH, WALL = 16, 17, 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def program(name):
@@ -89,6 +93,27 @@ def read_until(stream, text):
         assert line, f"no {text!r} in {lines}"
         lines.append(line)
     return lines
+
+
+@contextlib.contextmanager
+def held(pid):
+    """As a debugger does it: who is just stopped, keeper has go on."""
+    _ptrace(PTRACE_ATTACH, pid)
+    os.waitpid(pid, WALL)
+    try:
+        yield
+    finally:
+        try:
+            _ptrace(PTRACE_DETACH, pid)
+        except ProcessLookupError:
+            # Killed meanwhile: its parent hears of that when we have.
+            os.waitpid(pid, WALL)
+
+
+def _ptrace(request, pid):
+    if _libc.ptrace(request, pid, None, None) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
 
 
 def settled(lab, before):
