@@ -158,6 +158,9 @@ class UdpSink:
     def count(self):
         return len(self.datagrams())
 
+    def forget(self):
+        self._received.clear()
+
     def close(self):
         self.socket.close()
 
