@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cgroup.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -373,29 +374,35 @@ static void restore_line(struct restore *restore, const char *line)
 	}
 }
 
+/* All that is in a file, ended by a null byte, for buf_free(). */
+static struct buf read_all(int fd)
+{
+	struct buf text = { 0 };
+	char bytes[4096];
+	ssize_t got;
+
+	while ((got = pread(fd, bytes, sizeof(bytes), (off_t)text.used)) > 0)
+		buf_append(&text, bytes, (size_t)got);
+	buf_u8(&text, '\0');
+
+	return text;
+}
+
 /*
  * Put back all that the record of a run behind @fd tells; links and tables only
- * if it is stale. Goes on past failures, which are told and counted.
+ * if it is stale. Goes on past failures, which are told and counted. A run may
+ * be here for want of descriptors: no second one is taken for reading.
  */
 void restore_run(struct restore *restore, int fd)
 {
-	FILE *file = fdopen(dup(fd), "r");
-	char *line = NULL;
-	size_t size = 0;
+	struct buf text = read_all(fd);
+	char *next = (char *)text.bytes;
+	char *line;
 
-	if (!file)
-		return;
-	rewind(file);
-	while (getline(&line, &size, file) > 0) {
-		char *end = strchr(line, '\n');
-
-		/* Cut short: what it was to tell of was not done. */
-		if (!end)
-			break;
-		*end = '\0';
+	/* Cut short, what the last line was to tell of was not done. */
+	while ((line = strsep(&next, "\n")) && next) {
 		if (!is_of_the_living(restore, line))
 			restore_line(restore, line);
 	}
-	free(line);
-	fclose(file);
+	buf_free(&text);
 }
