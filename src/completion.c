@@ -9,6 +9,12 @@
 
 #include "option_table.h"
 
+/* Whether the next word may be the value of @entry. */
+static bool takes_value(const struct option_entry *entry)
+{
+	return entry->value && !entry->value->optional;
+}
+
 /* Print how to spell @entry, as "-o|-w|--outfile" with '|' as @separator. */
 static void print_spellings(FILE *stream, const struct option_entry *entry,
 			    const char *separator)
@@ -27,7 +33,7 @@ static void print_all_spellings(FILE *stream, bool with_value,
 	for (size_t i = 0; i < option_count; i++) {
 		const struct option_entry *entry = &option_table[i];
 
-		if (!entry->group || (with_value && !entry->value))
+		if (!entry->group || (with_value && !takes_value(entry)))
 			continue;
 		fputs(before, stream);
 		print_spellings(stream, entry, separator);
@@ -102,8 +108,8 @@ static void print_message(FILE *stream, const char *text)
 /* An argument of _arguments: spellings, of which one will do, help, value. */
 static void print_zsh_option(FILE *stream, const struct option_entry *entry)
 {
-	const char *joined = entry->value ? "+" : "";
-	const char *equals = entry->value ? "=" : "";
+	const char *joined = takes_value(entry) ? "+" : "";
+	const char *equals = takes_value(entry) ? "=" : "";
 
 	fputs("\t'(", stream);
 	print_spellings(stream, entry, " ");
@@ -117,7 +123,7 @@ static void print_zsh_option(FILE *stream, const struct option_entry *entry)
 		fprintf(stream, "--%s%s", entry->name, equals);
 	}
 	fprintf(stream, "'[%s]", entry->help);
-	if (entry->value) {
+	if (takes_value(entry)) {
 		fputs(":", stream);
 		print_message(stream, entry->value->name);
 		fprintf(stream, ":%s", entry->value->zsh);
@@ -172,7 +178,7 @@ static void print_fish(FILE *stream)
 		for (const char *c = entry->letters; *c; c++)
 			fprintf(stream, " -s %c", *c);
 		fprintf(stream, " -l %s -d '%s'", entry->name, entry->help);
-		if (entry->value)
+		if (takes_value(entry))
 			fprintf(stream, " %s", entry->value->fish);
 		fputs("\n", stream);
 	}

@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "doctor.h"
 #include "front.h"
 #include "options.h"
 #include "plan.h"
@@ -32,6 +33,9 @@ static int run(const struct options *options)
 		/* Of all that is probed, only the program can be missing so. */
 		status = STATUS_NOT_FOUND;
 	}
+	/* Not for bad usage; and whoever knew better has said so. */
+	if (status == STATUS_FAILED && ret != -EINVAL && !log_hinted())
+		hint("nsntrace --doctor tells what is missing");
 	plan_free(&plan);
 	facts_free(&facts);
 
@@ -55,6 +59,11 @@ int main(int argc, char **argv)
 	case ACTION_VERSION:
 		printf("nsntrace %s\n", PACKAGE_VERSION);
 		return fflush(stdout) ? STATUS_FAILED : 0;
+	case ACTION_DOCTOR:
+	case ACTION_DOCTOR_JSON:
+		return doctor(&options);
+	case ACTION_KNOCK:
+		return doctor_knock();
 	case ACTION_CLEANUP:
 		return stale_cleanup() < 0 ? STATUS_FAILED : 0;
 	case ACTION_COMPLETION:

@@ -74,6 +74,12 @@ static const struct option_value limit_value = {
 	.fish = "-x -a 'duration: filesize: packets: files:'",
 };
 
+/* What may be left out is not completed: no shell knows it from PROGRAM. */
+static const struct option_value doctor_value = {
+	.name = "json",
+	.optional = true,
+};
+
 /* A value that no shell can guess. */
 #define VALUE(text)                    \
 	(&(const struct option_value){ \
@@ -291,6 +297,22 @@ static int set_packets(struct options *options, const char *value)
 	return ret;
 }
 
+/* The words for what is to be done by whom: see doctor_trial.c for the last. */
+static int set_doctor(struct options *options, const char *value)
+{
+	if (value && strcmp(value, "json") == 0)
+		options->action = ACTION_DOCTOR_JSON;
+	else if (value && strcmp(value, "knock") == 0)
+		options->action = ACTION_KNOCK;
+	else if (value)
+		return refuse("--doctor takes json or nothing, not '%s'",
+			      value);
+	else
+		options->action = ACTION_DOCTOR;
+
+	return 0;
+}
+
 static int set_completion(struct options *options, const char *value)
 {
 	options->action = ACTION_COMPLETION;
@@ -389,13 +411,14 @@ const struct option_entry option_table[] = {
 	  "print what would be done, and stop", set_dry_run },
 	{ "", "cleanup", NULL, messages,
 	  "put back what killed runs left, and stop", set_cleanup },
+	{ "", "doctor", &doctor_value, messages,
+	  "check what a run needs, and stop", set_doctor },
 	{ "h", "help", NULL, messages, "print this help", set_help },
 	{ "V", "version", NULL, messages, "print the version", set_version },
 	{ .letters = "", .name = "completion", .value = VALUE("SHELL"),
 	  .set = set_completion },
 
 	/* Letters and names that are taken, for what is not yet built. */
-	{ .letters = "", .name = "doctor" },
 	{ .letters = "", .name = "json" },
 	{ .letters = "", .name = "keylog" },
 	{ .letters = "p", .name = "pid" },

@@ -12,6 +12,7 @@ struct option_value {
 	const char *bash; /* arguments of compgen; NULL: nothing to propose */
 	const char *zsh;  /* action of _arguments */
 	const char *fish; /* options of complete */
+	bool optional;	  /* may be left out, and comes after '=' only */
 };
 
 /* One option. Without a group it is not shown, without a setter refused. */

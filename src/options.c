@@ -40,7 +40,7 @@ bool options_rotate(const struct options *options)
 static int value_kind(const struct option_entry *entry)
 {
 	/* "not yet" is a better answer than "needs an argument". */
-	if (!entry->set)
+	if (!entry->set || (entry->value && entry->value->optional))
 		return optional_argument;
 
 	return entry->value ? required_argument : no_argument;
@@ -149,21 +149,32 @@ static int take_option(int code, struct options *options)
 	return entry->set(options, optarg);
 }
 
+/* Whether it is to be checked what a run with the other options needs. */
+bool options_doctor(const struct options *options)
+{
+	return options->action == ACTION_DOCTOR ||
+	       options->action == ACTION_DOCTOR_JSON;
+}
+
 /* Whether nothing but this option counts: something is printed at once. */
 static bool is_answered(const struct options *options)
 {
 	return options->action == ACTION_HELP ||
 	       options->action == ACTION_VERSION ||
+	       options->action == ACTION_KNOCK ||
 	       options->action == ACTION_COMPLETION;
 }
 
 /* What follows the options: a program, or nothing if none is to run. */
 static int take_program(char **words, struct options *options)
 {
-	if (options->action == ACTION_CLEANUP && *words)
-		return refuse("--cleanup runs no program, such as '%s'",
-			      *words);
-	if (options->action != ACTION_CLEANUP && !*words) {
+	bool cleanup = options->action == ACTION_CLEANUP;
+	bool alone = cleanup || options_doctor(options);
+
+	if (alone && *words)
+		return refuse("--%s runs no program, such as '%s'",
+			      cleanup ? "cleanup" : "doctor", *words);
+	if (!alone && !*words) {
 		refuse("no program given");
 		hint("Try 'nsntrace --help'");
 		return -EINVAL;
@@ -291,7 +302,9 @@ static void help_entry(FILE *stream, const struct option_entry *entry)
 		used += fprintf(stream, "    ");
 	used += fprintf(stream, "--%s", entry->name);
 	if (entry->value)
-		used += fprintf(stream, " %s", entry->value->name);
+		used += fprintf(stream,
+				entry->value->optional ? "[=%s]" : " %s",
+				entry->value->name);
 
 	fprintf(stream, "%*s%s\n", TERM_WIDTH - used, "", entry->help);
 }

@@ -35,6 +35,9 @@ enum action {
 	ACTION_RUN,
 	ACTION_DRY_RUN,
 	ACTION_CLEANUP, /* put back what killed runs left */
+	ACTION_DOCTOR,	/* check what a run needs */
+	ACTION_DOCTOR_JSON,
+	ACTION_KNOCK, /* the program of doctor's own trial run */
 	ACTION_HELP,
 	ACTION_VERSION,
 	ACTION_COMPLETION, /* print a completion script; for the build */
@@ -75,6 +78,7 @@ struct options {
 };
 
 int options_parse(int argc, char **argv, struct options *options);
+bool options_doctor(const struct options *options);
 bool options_rotate(const struct options *options);
 void options_help(FILE *stream);
 int options_completion(const char *shell, FILE *stream);

@@ -162,6 +162,76 @@ int outfile_open(const char *path, const struct identity *user)
 	return take_fd(&fd);
 }
 
+/* Whether a file can be made and written in the directory of @path. */
+static int try_directory(const char *path)
+{
+	autofree char *copy = xstrdup(path);
+	const char *dir = dirname(copy);
+	autoclose int fd = open(dir, OPEN_FLAGS | O_TMPFILE, 0600);
+
+	/* Not every file system has files without a name. */
+	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+		return faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) < 0
+			       ? -errno
+			       : 0;
+	if (fd < 0)
+		return -errno;
+
+	return write_all(fd, "nsntrace", 8);
+}
+
+static int try_path(const char *path, uid_t uid, bool follow)
+{
+	struct stat status;
+	int fd;
+
+	if (lstat(path, &status) < 0)
+		return errno == ENOENT ? try_directory(path) : -errno;
+	/* Who reads a FIFO would take our leaving it for the end. */
+	if (S_ISFIFO(status.st_mode))
+		return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0 ? -errno
+								       : 0;
+	fd = open_existing(path, uid, follow);
+	if (fd < 0)
+		return fd;
+	close(fd);
+
+	return 0;
+}
+
+static int try_as_root(const char *path)
+{
+	struct stat status;
+
+	if (lstat(path, &status) == 0 && status.st_uid != 0)
+		return -EACCES;
+
+	return try_path(path, 0, false);
+}
+
+/*
+ * Find out whether outfile_open() could open @path, and change nothing. Returns
+ * 0, or a negative errno already reported.
+ */
+int outfile_try(const char *path, const struct identity *user)
+{
+	bool root = geteuid() == 0;
+	int ret = root ? rights_borrow_files(user) : 0;
+	int tried;
+
+	if (ret < 0)
+		return ret;
+	tried = try_path(path, user->uid, true);
+	ret = root ? rights_return_files() : 0;
+	if (ret < 0)
+		return ret;
+	if ((tried == -EACCES || tried == -EPERM) && user->uid != 0 &&
+	    getuid() == 0)
+		tried = try_as_root(path);
+
+	return tried < 0 ? fail(-tried, "cannot write to '%s'", path) : 0;
+}
+
 static int mark_of(int fd, const char *path, struct outfile_mark *mark)
 {
 	struct statx status = { 0 };

@@ -15,6 +15,7 @@ struct outfile_mark {
 	uid_t owner;
 };
 
+int outfile_try(const char *path, const struct identity *user);
 int outfile_open(const char *path, const struct identity *user);
 int outfile_mark(int fd, struct outfile_mark *mark);
 void outfile_remove(const char *path, const struct outfile_mark *mark,

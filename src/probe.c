@@ -335,8 +335,8 @@ int probe(const struct options *options, struct facts *facts)
 
 	*facts = (struct facts){ 0 };
 	uname(&facts->uts);
-	ret = probe_privileges();
-	if (!ret)
+	ret = options_doctor(options) ? 0 : probe_privileges();
+	if (!ret && !options_doctor(options))
 		ret = probe_output(options);
 	if (!ret)
 		ret = identity_of_invoker(&facts->invoker);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -142,20 +143,33 @@ void stale_restore(struct rtnl *rtnl, const char *dir)
 	buf_free(&look.lives);
 }
 
+static void count_stale(const char *dir, const char *name, void *context)
+{
+	autofree char *path = xasprintf("%s/%s", dir, name);
+	autoclose int fd = take(path);
+	unsigned *count = context;
+	struct stat status;
+
+	/* A run that is just beginning has written nothing yet. */
+	if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size)
+		++*count;
+}
+
+/* How many records killed runs left in @dir; nothing is put back. */
+unsigned stale_count(const char *dir)
+{
+	unsigned count = 0;
+
+	each_name(dir, count_stale, &count);
+
+	return count;
+}
+
 /* Records that are for a look from another network namespace. */
 struct elsewhere {
 	const char *here;
 	bool any;
 };
-
-static void note_stale(const char *dir, const char *name, void *context)
-{
-	autofree char *path = xasprintf("%s/%s", dir, name);
-	autoclose int fd = take(path);
-	struct elsewhere *elsewhere = context;
-
-	elsewhere->any |= fd >= 0;
-}
 
 static void look_elsewhere(const char *top, const char *name, void *context)
 {
@@ -163,7 +177,7 @@ static void look_elsewhere(const char *top, const char *name, void *context)
 	struct elsewhere *elsewhere = context;
 
 	if (strcmp(dir, elsewhere->here) != 0)
-		each_name(dir, note_stale, elsewhere);
+		elsewhere->any |= stale_count(dir) > 0;
 }
 
 static void tell(const struct look *look, const char *dir)

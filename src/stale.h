@@ -5,6 +5,7 @@
 #include "netlink/rtnl.h"
 
 void stale_restore(struct rtnl *rtnl, const char *dir);
+unsigned stale_count(const char *dir);
 int stale_cleanup(void);
 
 #endif

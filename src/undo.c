@@ -10,6 +10,7 @@
 #include "undo.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@ struct undo {
 	char *dir;
 	char *record; /* path of the run's own file; NULL: it is in memory */
 	int record_fd;
+	int spare;	/* kept for putting back, as a run may have no other */
 	int unrecorded; /* why it is, a positive errno */
 	struct held *held;
 	size_t held_count;
@@ -104,11 +106,11 @@ static int open_record(struct undo *undo)
 }
 
 /*
- * Begin a list of changes, after putting back what dead runs left. @rtnl, a
- * socket on the host, stays the caller's and must live as long. The caller
- * ends the list with undo_all(). Returns 0, or a negative errno, reported.
+ * Begin a list of changes. @rtnl, a socket on the host, stays the caller's and
+ * must live as long. The caller ends the list with undo_all(). Returns 0, or a
+ * negative errno, reported.
  */
-int undo_open(struct undo **undo, struct rtnl *rtnl)
+int undo_begin(struct undo **undo, struct rtnl *rtnl)
 {
 	struct undo *list = xcalloc(1, sizeof(*list));
 	int ret;
@@ -116,9 +118,16 @@ int undo_open(struct undo **undo, struct rtnl *rtnl)
 	list->rtnl = rtnl;
 	list->record_fd = -1;
 	list->dir = state_directory();
-	stale_restore(rtnl, list->dir);
 	ret = open_record(list);
+	list->spare = fcntl(rtnl_fd(rtnl), F_DUPFD_CLOEXEC, 0);
+	if (!ret && list->spare < 0)
+		ret = fail(errno, "cannot keep a descriptor in reserve");
 	if (ret < 0) {
+		fd_close(&list->record_fd);
+		fd_close(&list->spare);
+		if (list->record)
+			unlink(list->record);
+		free(list->record);
 		state_remove_directories(list->dir);
 		free(list->dir);
 		free(list);
@@ -127,6 +136,18 @@ int undo_open(struct undo **undo, struct rtnl *rtnl)
 	*undo = list;
 
 	return 0;
+}
+
+/*
+ * As undo_begin(), but what dead runs left is put back first.
+ */
+int undo_open(struct undo **undo, struct rtnl *rtnl)
+{
+	autofree char *dir = state_directory();
+
+	stale_restore(rtnl, dir);
+
+	return undo_begin(undo, rtnl);
 }
 
 /*
@@ -380,6 +401,7 @@ void undo_all(struct undo *undo)
 	if (!undo)
 		return;
 
+	fd_close(&undo->spare);
 	for (size_t i = undo->held_count; i-- > 0;)
 		release(&undo->held[i], &shared);
 	own.rtnl = undo->rtnl;

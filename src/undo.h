@@ -11,6 +11,7 @@
 /* What this run changed on the host and must put back. */
 struct undo;
 
+int undo_begin(struct undo **undo, struct rtnl *rtnl);
 int undo_open(struct undo **undo, struct rtnl *rtnl);
 int undo_sysctl(struct undo *undo, const char *name, const char *value);
 int undo_rule(struct undo *undo, const struct rule *rule);

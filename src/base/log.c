@@ -86,6 +86,16 @@ static void disarm(char *line)
 	}
 }
 
+#define HINT "nsntrace: hint: "
+
+static bool hinted;
+
+/* Whether the user was given a hint by any line that went through here. */
+bool log_hinted(void)
+{
+	return hinted;
+}
+
 /*
  * Nobody can be told that standard error does not work. A program that is done
  * may have left it non-blocking and full, which is not the same.
@@ -123,6 +133,7 @@ void log_line(enum log_level level, const char *line)
 
 	snprintf(text, sizeof(text), "%s", line);
 	disarm(text);
+	hinted |= !strncmp(line, HINT, strlen(HINT));
 	if (log_sink_function) {
 		log_sink_function(level, text, log_sink_context);
 		return;
@@ -190,7 +201,7 @@ void hint(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	say(LOG_LEVEL_ERROR, "nsntrace: hint: ", fmt, args, NULL);
+	say(LOG_LEVEL_ERROR, HINT, fmt, args, NULL);
 	va_end(args);
 }
 

@@ -21,6 +21,7 @@ bool log_enabled(enum log_level level);
 bool log_told_error(void);
 void log_set_sink(log_sink *sink, void *context);
 void log_line(enum log_level level, const char *line);
+bool log_hinted(void);
 uint64_t log_started(void);
 
 int fail(int err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

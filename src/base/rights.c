@@ -159,6 +159,33 @@ void identity_nobody(struct identity *identity)
 	fill_from_number(NOBODY_ID, identity);
 }
 
+/* Without these no run works. */
+static const unsigned needed[] = {
+	CAP_NET_ADMIN, CAP_NET_RAW, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN,
+};
+
+/*
+ * The names of the capabilities that a run needs and the process lacks, or "";
+ * the caller frees it.
+ */
+char *rights_lacking(void)
+{
+	char *names = xstrdup("");
+
+	capng_get_caps_process();
+	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++) {
+		autofree char *before = NULL;
+
+		if (capng_have_capability(CAPNG_EFFECTIVE, needed[i]))
+			continue;
+		before = names;
+		names = xasprintf("%s%scap_%s", before, *before ? ", " : "",
+				  capng_capability_to_name(needed[i]));
+	}
+
+	return names;
+}
+
 /* Free what @identity holds. */
 void identity_free(struct identity *identity)
 {

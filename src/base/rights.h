@@ -22,6 +22,7 @@ int identity_of_invoker(struct identity *identity);
 void identity_nobody(struct identity *identity);
 void identity_free(struct identity *identity);
 
+char *rights_lacking(void);
 int rights_become(const struct identity *identity);
 int rights_drop_all(const struct identity *identity);
 int rights_borrow_files(const struct identity *identity);

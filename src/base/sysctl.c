@@ -53,6 +53,14 @@ int sysctl_write(const char *name, const char *value)
 	return write_all(fd, value, strlen(value));
 }
 
+/* Find out whether a value could be written. Returns 0 or -errno. */
+int sysctl_try(const char *name)
+{
+	autoclose int fd = open_sysctl(name, O_WRONLY);
+
+	return fd < 0 ? fd : 0;
+}
+
 /* Whether this kernel, or this interface, has the value at all. */
 bool sysctl_exists(const char *name)
 {

@@ -10,6 +10,7 @@
 
 int sysctl_read(const char *name, char value[SYSCTL_VALUE_SIZE]);
 int sysctl_write(const char *name, const char *value);
+int sysctl_try(const char *name);
 bool sysctl_exists(const char *name);
 bool sysctl_is(const char *name, const char *value);
 

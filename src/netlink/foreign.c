@@ -228,13 +228,8 @@ static void request(struct nft *nft, uint16_t type, uint16_t flags,
 	nftnl_rule_free(rule);
 }
 
-/*
- * Put accepts for what comes from and goes to the interface at the top of
- * @chain. Returns 0, or -errno: -EPERM if the table is another process' own,
- * -ENOENT if there is no such chain any more.
- */
-int foreign_accept(struct nft *nft, const struct foreign_chain *chain,
-		   const struct foreign_accepts *accepts)
+static void put_accepts(struct nft *nft, const struct foreign_chain *chain,
+			const struct foreign_accepts *accepts)
 {
 	static void (*const directions[])(struct nftnl_rule * rule, uint32_t op,
 					  const char *name) = {
@@ -243,7 +238,6 @@ int foreign_accept(struct nft *nft, const struct foreign_chain *chain,
 	};
 	const struct comment comment = foreign_comment(accepts->tag);
 
-	nft_begin(nft, 0);
 	for (size_t i = 0; i < sizeof(directions) / sizeof(*directions); i++) {
 		struct nftnl_rule *rule = rule_of(chain);
 
@@ -259,9 +253,52 @@ int foreign_accept(struct nft *nft, const struct foreign_chain *chain,
 		request(nft, NFT_MSG_NEWRULE, NLM_F_ACK | NLM_F_CREATE,
 			"accept packets in", chain, rule);
 	}
+}
+
+/*
+ * Put accepts for what comes from and goes to the interface at the top of
+ * @chain. Returns 0, or -errno: -EPERM if the table is another process' own,
+ * -ENOENT if there is no such chain any more.
+ */
+int foreign_accept(struct nft *nft, const struct foreign_chain *chain,
+		   const struct foreign_accepts *accepts)
+{
+	nft_begin(nft, 0);
+	put_accepts(nft, chain, accepts);
 	nft_end(nft);
 
 	return netlink_commit(&nft->nl);
+}
+
+/* A request that nobody can grant: to make the table of @chain, anew. */
+static void put_impossible(struct nft *nft, const struct foreign_chain *chain)
+{
+	struct nlmsghdr *message = netlink_request(
+		&nft->nl, NFT_TYPE(NFT_MSG_NEWTABLE),
+		NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, "make table %s %s anew",
+		foreign_family(chain), chain->table);
+
+	nft_header(message, chain->family);
+	mnl_attr_put_strz(message, NFTA_TABLE_NAME, chain->table);
+}
+
+/*
+ * Find out what foreign_accept() would return, and change nothing: the kernel
+ * judges each request of a transaction, and carries out none if one fails, as
+ * the last one here is bound to.
+ */
+int foreign_rehearse(struct nft *nft, const struct foreign_chain *chain,
+		     const struct foreign_accepts *accepts)
+{
+	int ret;
+
+	nft_begin(nft, 0);
+	put_accepts(nft, chain, accepts);
+	put_impossible(nft, chain);
+	nft_end(nft);
+	ret = netlink_commit(&nft->nl);
+
+	return ret == -EEXIST ? 0 : ret;
 }
 
 /* The handles of the rules in a chain that have our comment. */

@@ -43,6 +43,8 @@ void foreign_chains_free(struct foreign_chains *chains);
 const char *foreign_family(const struct foreign_chain *chain);
 int foreign_accept(struct nft *nft, const struct foreign_chain *chain,
 		   const struct foreign_accepts *accepts);
+int foreign_rehearse(struct nft *nft, const struct foreign_chain *chain,
+		     const struct foreign_accepts *accepts);
 int foreign_accepted(struct nft *nft, const struct foreign_chain *chain,
 		     const char *tag);
 int foreign_withdraw(struct nft *nft, const char *tag);

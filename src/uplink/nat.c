@@ -27,10 +27,8 @@
 #include "uplink/firewall.h"
 #include "uplink/forward.h"
 #include "uplink/inside.h"
+#include "uplink/pick.h"
 #include "uplink/policy.h"
-
-/* A run that finds so many numbers taken has another problem. */
-#define ATTEMPTS_MAX 4096
 
 /* A namespace may inherit from the host that new interfaces have no IPv6. */
 #define INSIDE_NO_IP6 "net/ipv6/conf/" PLAN_INSIDE_NAME "/disable_ipv6"
@@ -42,29 +40,6 @@ static struct {
 	struct rtnl *monitor;
 	int changes; /* of routes or firewalls: one descriptor for both */
 } nat = { .changes = -1 };
-
-/*
- * Whether nobody here has a use for the address: the kernel's own lookup finds
- * nothing but the default route. A route of length 32 or 128 by one of our
- * links is another run, which leaves the pool as such free.
- */
-static bool is_free(struct rtnl *host, const struct ip *ip, bool *other_run)
-{
-	const uint8_t whole = (uint8_t)(8 * ip_size(ip));
-	struct route route;
-	struct link link;
-
-	*other_run = false;
-	if (!ip->family || rtnl_route_lookup(host, ip, 0, &route) < 0)
-		return true;
-	if (route_is_default(&route))
-		return true;
-	*other_run = route.prefix == whole && route.index &&
-		     rtnl_link_get(host, route.index, NULL, &link) == 0 &&
-		     !strncmp(link.name, "nsn-", 4);
-
-	return false;
-}
 
 static int add_veth(struct uplink *uplink, int netns)
 {
@@ -90,35 +65,19 @@ static int add_veth(struct uplink *uplink, int netns)
  */
 static int create_veth(struct uplink *uplink, int netns)
 {
-	unsigned pool = 0;
-	unsigned pool6 = 0;
+	struct pick pick = { 0 };
 
-	for (unsigned attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-		struct run *run = &uplink->run;
-		bool other4;
-		bool other6;
-		int ret;
+	while (pick_next(uplink->host, uplink->plan, &pick, &uplink->run)) {
+		int ret = add_veth(uplink, netns);
 
-		plan_candidate(uplink->plan, attempt, pool, pool6, run);
-		if (!is_free(uplink->host, &run->ip4, &other4)) {
-			pool += !other4;
-			continue;
-		}
-		if (!is_free(uplink->host, &run->ip6, &other6)) {
-			pool6 += !other6;
-			continue;
-		}
-		ret = add_veth(uplink, netns);
 		if (ret >= 0)
 			return 0;
 		if (ret != -EEXIST && ret != -EBUSY)
 			return fail(-ret, "cannot %s",
 				    rtnl_failed(uplink->host));
 	}
-	refuse("cannot find a free address for the program");
-	hint("all of the pools are in use on this host");
 
-	return -EADDRNOTAVAIL;
+	return pick_refuse();
 }
 
 static void route_by_gateway(struct rtnl *inner, const struct ip *gateway)
@@ -334,8 +293,9 @@ static int watch_changes(void)
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
 		struct epoll_event readable = { .events = EPOLLIN };
 
-		if (epoll_ctl(nat.changes, EPOLL_CTL_ADD, fds[i], &readable) <
-		    0)
+		/* Without the timer a run goes on. */
+		if (fds[i] >= 0 && epoll_ctl(nat.changes, EPOLL_CTL_ADD, fds[i],
+					     &readable) < 0)
 			return fail(errno, "cannot watch this host");
 	}
 

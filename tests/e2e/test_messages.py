@@ -196,7 +196,7 @@ def test_help_into_a_full_disk(lab, option):
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--doctor"], ["--doctor=json"], ["-k"], ["--tls-keys"],
+    ["-k"], ["--tls-keys"],
     ["--keylog", "FILE"], ["-Y", "http"], ["--show"], ["-p", "1"],
     ["--pid", "1"], ["--json", "FILE"], ["--engine", "gateway"],
     ["-e", "preload"]], ids=" ".join)

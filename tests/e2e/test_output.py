@@ -221,7 +221,9 @@ def test_full_before_the_first_packet(lab):
     assert done.returncode == 125
     assert done.stdout == ""
     assert done.stderr == ("nsntrace: cannot write to '/dev/full':"
-                           " No space left on device\n")
+                           " No space left on device\n"
+                           "nsntrace: hint: nsntrace --doctor tells what is"
+                           " missing\n")
     assert stat.S_ISCHR(os.stat(lab.path("/dev/full")).st_mode)
 
 
@@ -303,8 +305,8 @@ def test_unwritable_directory(lab):
     for name in ("folder/x.pcap", "folder", "missing/x.pcap"):
         done = lab.nsntrace("-o", name, "sh", "-c", "echo ran")
         assert done.returncode == 125 and done.stdout == "", done
-        assert re.fullmatch(rf"nsntrace: cannot write to '{name}': .+\n",
-                            done.stderr), done.stderr
+        assert re.fullmatch(rf"nsntrace: cannot write to '{name}': .+\n"
+                            "nsntrace: hint: .*--doctor.*\n", done.stderr), done.stderr
     lab.sh('umount "$1"; rmdir "$1"', folder)
 
 

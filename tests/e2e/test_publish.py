@@ -16,6 +16,7 @@ from test_localhost import dial as dial_inside
 from tracing import addresses, complaints, finish, program, settled
 from waiting import wait_for
 
+HINT = "nsntrace: hint: nsntrace --doctor tells what is missing"
 PORT, INSIDE = 7000, 7100
 HOST = ("192.0.2.2", "2001:db8:1::2")
 
@@ -173,7 +174,7 @@ def test_port_in_use(lab_module, how):
     assert done.returncode == 125
     assert complaints(done.stderr) == ([
         f"nsntrace: cannot listen on 127.0.0.1 port {PORT}/{protocol} for"
-        " publishing: Address already in use"], [])
+        " publishing: Address already in use"], [HINT])
     assert not (lab.dir / "none.pcap").exists()
     (lab.dir / "other.pcap").unlink(missing_ok=True)
     lab.wait_state(state)
@@ -184,7 +185,7 @@ def test_not_our_address(lab_module):
     assert done.returncode == 125
     assert complaints(done.stderr) == ([
         "nsntrace: cannot listen on 198.51.100.7 port 80/tcp for publishing:"
-        " Cannot assign requested address"], [])
+        " Cannot assign requested address"], [HINT])
 
 
 def test_again_at_once(lab_module):

@@ -186,7 +186,11 @@ def test_never_onto_anothers_file_with_roots_rights(lab):
     done = lab.nsntrace("-o", "bobs.pcap", "true", env=SUDO)
     assert done.returncode == 125
     assert done.stderr == ("nsntrace: cannot write to 'bobs.pcap':"
-                           " Permission denied\n")
+                           " Permission denied\n"
+                           "nsntrace: hint: nsntrace --doctor tells what is"
+                           " missing\n")
+    told = lab.nsntrace("-o", "bobs.pcap", "--doctor", env=SUDO)
+    assert "problem  output: cannot write to 'bobs.pcap'" in told.stdout
     assert bobs.read_text() == "precious" and owner(bobs) == (4321, 4321)
 
 
@@ -232,8 +236,8 @@ def test_trap_in_a_sticky_directory(lab, everybodys, trap, env):
         os.lchown(bait, 4321, 4321)
     done = lab.nsntrace("sh", "-c", "echo ran", env=env, cwd=everybodys)
     assert done.returncode == 125 and done.stdout == "", done
-    assert re.fullmatch(r"nsntrace: cannot write to 'nsntrace.pcap': .+\n",
-                        done.stderr)
+    assert re.fullmatch(r"nsntrace: cannot write to 'nsntrace.pcap': .+\n"
+                        "nsntrace: hint: .*--doctor.*\n", done.stderr)
     assert secret.read_text() == "precious"
     assert not (lab.dir / "made").exists()
 

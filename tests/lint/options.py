@@ -33,7 +33,8 @@ def completion(shell):
 
 def in_help():
     """Each option of --help: its spellings -> its argument, or None."""
-    line = re.compile(r"  ((?:-\w, )*) *(--[\w-]+)(?: (\S+))?  +\S")
+    # A value that may be left out, as in --doctor[=json], is no argument.
+    line = re.compile(r"  ((?:-\w, )*) *(--[\w-]+)(?:\[=\S+\])?(?: (\S+))?  +\S")
     options = {}
     for found in map(line.match, nsntrace("--help").stdout.splitlines()):
         if found:
@@ -56,8 +57,8 @@ def spellings(mdoc):
 
 def in_manual():
     """The same of the section OPTIONS of the manual."""
-    items = re.findall(r"^\.It (Fl .*?)(?: Ar (.*))?$", section("OPTIONS"),
-                       re.MULTILINE)
+    items = re.findall(r"^\.It (Fl .*?)(?: Ns Op = .*)?(?: Ar (.*))?$",
+                       section("OPTIONS"), re.MULTILINE)
     return {spellings(flags): argument or None for flags, argument in items}
 
 

@@ -98,6 +98,16 @@ static size_t accept_everywhere(struct nft *nft, const char *tag)
 	return count;
 }
 
+static bool told(struct nft *monitor)
+{
+	const struct foreign_accepts accepts = { "nsn-7", TAG };
+	struct foreign_news news;
+
+	assert_int_equal(foreign_monitor_read(monitor, &accepts, &news), 0);
+
+	return news.changed;
+}
+
 static void finds_those_that_can_drop(void **state)
 {
 	struct foreign_chains chains;
@@ -155,6 +165,35 @@ static void accepts_come_first_and_go(void **state)
 	nft_close(nft);
 }
 
+static void a_rehearsal_changes_nothing(void **state)
+{
+	const struct foreign_accepts accepts = { "nsn-7", TAG };
+	autofree char *before = NULL;
+	autofree char *after = NULL;
+	struct foreign_chains chains;
+	struct nft *nft, *monitor;
+
+	(void)state;
+	load(LOAD);
+	before = output_of(LIST);
+	assert_int_equal(nft_open(&nft), 0);
+	assert_int_equal(foreign_monitor_open(&monitor), 0);
+	assert_int_equal(foreign_chains(nft, &chains), 0);
+	assert_int_equal(chains.count, 3);
+	for (size_t i = 0; i < chains.count; i++)
+		assert_int_equal(
+			foreign_rehearse(nft, &chains.chain[i], &accepts), 0);
+	after = output_of(LIST);
+	assert_string_equal(after, before);
+	assert_false(told(monitor));
+	load("nft flush ruleset");
+	assert_int_equal(foreign_rehearse(nft, &chains.chain[0], &accepts),
+			 -ENOENT);
+	foreign_chains_free(&chains);
+	nft_close(monitor);
+	nft_close(nft);
+}
+
 /*
  * Loaded anew between looking and deleting: the handles are now those of the
  * owner's rules. All of these survive, and of ours none does.
@@ -198,16 +237,6 @@ static void chain_goes_meanwhile(void **state)
 	assert_int_equal(foreign_withdraw(nft, TAG), 0);
 	assert_null(meanwhile);
 	nft_close(nft);
-}
-
-static bool told(struct nft *monitor)
-{
-	const struct foreign_accepts accepts = { "nsn-7", TAG };
-	struct foreign_news news;
-
-	assert_int_equal(foreign_monitor_read(monitor, &accepts, &news), 0);
-
-	return news.changed;
 }
 
 static void only_news_is_told(void **state)
@@ -272,6 +301,7 @@ static void owned_by_another(void **state)
 	assert_int_equal(nft_open(&other), 0);
 	assert_int_equal(nft_tables_add(other, &tables), 0);
 	assert_int_equal(foreign_accept(nft, &chain, &accepts), -EPERM);
+	assert_int_equal(foreign_rehearse(nft, &chain, &accepts), -EPERM);
 	assert_string_equal(nft_failed(nft), "accept packets in chain "
 					     "postrouting of table inet nsn-8");
 	chain.table = none;
@@ -285,6 +315,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		LIVE_TEST(finds_those_that_can_drop),
 		LIVE_TEST(accepts_come_first_and_go),
+		LIVE_TEST(a_rehearsal_changes_nothing),
 		LIVE_TEST(owners_rules_survive),
 		LIVE_TEST(chain_goes_meanwhile),
 		LIVE_TEST(only_news_is_told),

@@ -257,6 +257,10 @@ static const struct {
 	{ { "--d", "true" },
 	  "nsntrace: option '--d' is ambiguous: "
 	  "--device --dns --dry-run --doctor\n" TRY },
+	{ { "--doctor", "json" },
+	  "nsntrace: --doctor runs no program, such as 'json'\n" },
+	{ { "--doctor=xml" },
+	  "nsntrace: --doctor takes json or nothing, not 'xml'\n" },
 	{ { "--s=9", "true" },
 	  "nsntrace: option '--s' is ambiguous: "
 	  "--snaplen --source --sync --show\n" TRY },
@@ -378,8 +382,6 @@ static const struct {
 	{ { "-k", "true" }, NOT_YET("-k") },
 	{ { "-p", "1" }, NOT_YET("-p") },
 	{ { "-Y", "true" }, NOT_YET("-Y") },
-	{ { "--doctor" }, NOT_YET("--doctor") },
-	{ { "--doctor=json" }, NOT_YET("--doctor") },
 	{ { "--json", "x", "true" }, NOT_YET("--json") },
 	{ { "--keylog", "x", "true" }, NOT_YET("--keylog") },
 	{ { "--pid", "1" }, NOT_YET("--pid") },
