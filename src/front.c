@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cgroup.h"
+#include "base/descent.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -73,7 +74,7 @@ static bool is_passed_on(int signo)
 static bool is_from_inside(const struct front *front,
 			   const struct signalfd_siginfo *info)
 {
-	return proc_descends_from((pid_t)info->ssi_pid, front->keeper);
+	return descent_from((pid_t)info->ssi_pid, front->keeper);
 }
 
 /* For keeper this is as if we had died. */

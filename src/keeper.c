@@ -216,7 +216,7 @@ static void watch_over(struct keeper *keeper)
 		keeper_turn(keeper, -1);
 	/* The last one of them is our child in the end: it wakes us. */
 	while (keeper->plan->options->wait && !keeper->cut && !keeper->broken &&
-	       !keeper->exec_error && keeper_count_left(keeper))
+	       !keeper->exec_error && keeper_has_left(keeper))
 		keeper_turn(keeper, -1);
 	if (keeper->plan->options->wait && keeper->cut)
 		keeper_end_left(keeper);

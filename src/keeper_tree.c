@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What keeper can do with the program and all that comes of it, setuid programs
- * and daemons included: count, freeze and end them. By the cgroup in which the
- * program was born, and where there is none, or who has left it, by the network
- * namespace.
+ * and daemons included: find, freeze and end them. They are found below keeper,
+ * which is their subreaper. They are ended by the cgroup in which the program
+ * was born, and where there is none, or who has left it, one by one.
  */
 #include "keeper_tree.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
@@ -16,6 +17,7 @@
 
 #include "base/cgroup.h"
 #include "base/clock.h"
+#include "base/descent.h"
 #include "base/fd.h"
 #include "base/freezer.h"
 #include "base/log.h"
@@ -24,8 +26,14 @@
 /* How long killed processes may take to be gone. */
 #define KILL_WAIT_MS 2000
 
+/* How often is looked for those who were born meanwhile. */
+#define KILL_TURN_MS 10
+
 /* How long those who are asked to end have for it. */
 #define END_MS 500
+
+/* Of those who only seem to live, and cannot be reaped, there are few. */
+#define LOOKS_MAX 100
 
 /* Without a cgroup the run goes on: see the top of this file. */
 static int make_cgroup2(struct keeper *keeper, const char *name)
@@ -130,32 +138,36 @@ int keeper_hold_tree(struct keeper *keeper)
 static unsigned each_left(const struct keeper *keeper, proc_each *each,
 			  void *context)
 {
-	const pid_t except[] = { keeper->tracer.pid, keeper->publisher.pid };
-	unsigned ours = (keeper->tracer.pid > 0 ? 1 : 0) +
-			(keeper->relay.pid > 0 ? 1 : 0) +
-			(keeper->publisher.pid > 0 ? 1 : 0);
-	unsigned left = 0;
+	const pid_t ours[] = { keeper->tracer.pid, keeper->relay.pid,
+			       keeper->publisher.pid };
+	int left;
 
 	if (keeper->netns < 0 || !keeper->program.pid)
 		return 0;
-	if (keeper->cgroup.dir >= 0)
-		left = cgroup_each(&keeper->cgroup, each, context);
-	/*
-	 * One may have left the cgroup (a login does). It is our child then, or
-	 * a child's: only if there is one, it is worth to look at all
-	 * processes.
-	 */
-	if (left || proc_children() <= ours)
-		return left;
+	left = descent_each(ours, 3, each, context);
+	if (left >= 0)
+		return (unsigned)left;
 
-	return proc_each_in_netns(proc_netns_inode(keeper->netns), except, 2,
+	return proc_each_in_netns(proc_netns_inode(keeper->netns), ours, 3,
 				  each, context);
 }
 
-/* How many processes of the program's still run. */
-unsigned keeper_count_left(const struct keeper *keeper)
+/*
+ * Whether some process of the program's still runs. One that has ended counts
+ * until it is reaped: whoever has to wait will be woken by that.
+ */
+bool keeper_has_left(const struct keeper *keeper)
 {
-	return each_left(keeper, NULL, NULL);
+	unsigned ours = (keeper->tracer.pid > 0 ? 1 : 0) +
+			(keeper->relay.pid > 0 ? 1 : 0) +
+			(keeper->publisher.pid > 0 ? 1 : 0);
+	unsigned children = descent_children();
+
+	if (!keeper->program.pid || children <= ours)
+		return false;
+
+	/* All others are our child in the end, or a child's. */
+	return children != UINT_MAX || each_left(keeper, NULL, NULL) > 0;
 }
 
 static void take_down(pid_t pid, void *context)
@@ -167,11 +179,18 @@ static void take_down(pid_t pid, void *context)
 		left->process[left->named++].pid = pid;
 }
 
-/* Which processes of the program's still run: how many, and some by name. */
-void keeper_find_left(const struct keeper *keeper, struct left *left)
+/*
+ * Which processes of the program's still run: how many, and some by name. Where
+ * parents end while they are looked for, they are looked for again.
+ */
+void keeper_find_left(struct keeper *keeper, struct left *left)
 {
 	*left = (struct left){ 0 };
-	left->count = each_left(keeper, take_down, left);
+	for (int i = 0;
+	     i < LOOKS_MAX && !left->count && keeper_has_left(keeper); i++) {
+		keeper_reap(keeper);
+		left->count = each_left(keeper, take_down, left);
+	}
 }
 
 static void terminate(pid_t pid, void *context)
@@ -190,17 +209,24 @@ void keeper_end_left(struct keeper *keeper)
 	int64_t rest = END_MS;
 
 	each_left(keeper, terminate, NULL);
-	while (rest > 0 && !keeper->broken && keeper_count_left(keeper)) {
+	while (rest > 0 && !keeper->broken && keeper_has_left(keeper)) {
 		keeper_turn(keeper, (int)rest);
 		rest = end - clock_monotonic_ms();
 	}
 	keeper_kill_all(keeper);
 }
 
+static void kill_one(pid_t pid, void *context)
+{
+	(void)context;
+	kill(pid, SIGKILL);
+}
+
 /* End the program and everything that came of it, setuid or daemon. */
 void keeper_kill_all(struct keeper *keeper)
 {
 	const pid_t except[] = { keeper->tracer.pid, keeper->publisher.pid };
+	const int64_t end = clock_monotonic_ms() + KILL_WAIT_MS;
 
 	if (!keeper->program.pid)
 		return;
@@ -209,9 +235,15 @@ void keeper_kill_all(struct keeper *keeper)
 	proc_signal(keeper->program.pidfd, SIGKILL);
 	/* Only then, as it has nothing more to do; v1 holds even the dead. */
 	freezer_set(&keeper->freezer, false);
-	if (keeper->cgroup.kill >= 0)
-		cgroup_wait_empty(&keeper->cgroup, KILL_WAIT_MS);
-	/* Where there is no cgroup, and who has left it. */
+	/*
+	 * One by one too: where there is no cgroup, who has left it, and whose
+	 * first thread has ended, whom the kernel's own way misses.
+	 */
+	while (keeper_has_left(keeper) && clock_monotonic_ms() < end) {
+		each_left(keeper, kill_one, NULL);
+		keeper_turn(keeper, KILL_TURN_MS);
+	}
+	/* Who came in from outside. */
 	proc_kill_netns(proc_netns_inode(keeper->netns), except, 2);
 	keeper_reap(keeper);
 }

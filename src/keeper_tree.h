@@ -6,8 +6,8 @@
 
 int keeper_make_cgroup(struct keeper *keeper);
 int keeper_hold_tree(struct keeper *keeper);
-unsigned keeper_count_left(const struct keeper *keeper);
-void keeper_find_left(const struct keeper *keeper, struct left *left);
+bool keeper_has_left(const struct keeper *keeper);
+void keeper_find_left(struct keeper *keeper, struct left *left);
 void keeper_end_left(struct keeper *keeper);
 void keeper_kill_all(struct keeper *keeper);
 

@@ -11,7 +11,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,11 +137,6 @@ int cgroup_create(struct cgroup *cgroup, const char *path)
 		cgroup->kill = open_in(cgroup->dir, "cgroup.kill", O_WRONLY);
 		ret = cgroup->kill < 0 ? cgroup->kill : 0;
 	}
-	if (!ret) {
-		cgroup->events =
-			open_in(cgroup->dir, "cgroup.events", O_RDONLY);
-		ret = cgroup->events < 0 ? cgroup->events : 0;
-	}
 	if (ret < 0) {
 		rmdir(path);
 		cgroup_close(cgroup);
@@ -158,38 +152,6 @@ int cgroup_kill(int kill_fd)
 }
 
 /*
- * Call @each, if not NULL, for every process in the cgroup. Returns how many.
- * Zombies count for the kernel, not for us.
- */
-unsigned cgroup_each(const struct cgroup *cgroup, proc_each *each,
-		     void *context)
-{
-	autoclose int fd = -1;
-	FILE *file;
-	unsigned count = 0;
-	int pid;
-
-	if (cgroup->dir < 0)
-		return 0;
-	/* Opened anew: the offset of an open one would be shared. */
-	fd = open_in(cgroup->dir, "cgroup.procs", O_RDONLY);
-	file = fd < 0 ? NULL : fdopen(fd, "r");
-	if (!file)
-		return 0;
-	take_fd(&fd);
-
-	while (fscanf(file, "%d", &pid) == 1) {
-		/* 0 is in another pid namespace, and out of our reach. */
-		if (each && pid > 0)
-			each(pid, context);
-		count++;
-	}
-	fclose(file);
-
-	return count;
-}
-
-/*
  * Move the process @pid into the cgroup @path, of v1 or v2, which takes the
  * kernel 6-16 ms. Returns 0 or -errno.
  */
@@ -199,31 +161,6 @@ int cgroup_move(const char *path, pid_t pid)
 	autoclose int fd = open(procs, O_WRONLY | O_CLOEXEC);
 
 	return fd < 0 || dprintf(fd, "%d", (int)pid) < 0 ? -errno : 0;
-}
-
-/*
- * Wait until nobody lives in the cgroup any more, at most @timeout_ms.
- * Returns 1 if it is empty, 0 if time is up, or -errno.
- */
-int cgroup_wait_empty(const struct cgroup *cgroup, int timeout_ms)
-{
-	struct pollfd event = { .fd = cgroup->events, .events = POLLPRI };
-	char text[256];
-	ssize_t size;
-	int ready;
-
-	/* Reading arms the notification: look first, then wait. */
-	for (;;) {
-		size = pread(cgroup->events, text, sizeof(text) - 1, 0);
-		if (size < 0)
-			return -errno;
-		text[size] = '\0';
-		if (strstr(text, "populated 0"))
-			return 1;
-		ready = poll(&event, 1, timeout_ms);
-		if (ready <= 0)
-			return ready < 0 && errno != EINTR ? -errno : 0;
-	}
 }
 
 /* Some cgroup below @path, which the caller frees, or NULL. */
@@ -319,7 +256,6 @@ void cgroup_close(struct cgroup *cgroup)
 {
 	fd_close(&cgroup->dir);
 	fd_close(&cgroup->kill);
-	fd_close(&cgroup->events);
 	free(cgroup->path);
 	*cgroup = CGROUP_NONE;
 }

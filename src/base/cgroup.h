@@ -5,25 +5,19 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "base/proc.h"
-
 /* A cgroup (v2) of the run; all descriptors -1 where there is none. */
 struct cgroup {
 	int dir;
 	int kill; /* writing "1" kills all in it, whoever writes (5.14) */
-	int events;
 	char *path;
 };
 
-#define CGROUP_NONE ((struct cgroup){ .dir = -1, .kill = -1, .events = -1 })
+#define CGROUP_NONE ((struct cgroup){ .dir = -1, .kill = -1 })
 
 char *cgroup_own_path(const char *controller);
 int cgroup_create(struct cgroup *cgroup, const char *path);
 int cgroup_kill(int kill_fd);
-unsigned cgroup_each(const struct cgroup *cgroup, proc_each *each,
-		     void *context);
 int cgroup_move(const char *path, pid_t pid);
-int cgroup_wait_empty(const struct cgroup *cgroup, int timeout_ms);
 int cgroup_remove(const char *path, unsigned *moved);
 void cgroup_close(struct cgroup *cgroup);
 

@@ -88,52 +88,6 @@ void proc_die_with_parent(pid_t parent)
 }
 
 /*
- * How many children the caller has, those that are dying included; UINT_MAX
- * where the kernel does not tell (CONFIG_PROC_CHILDREN).
- */
-unsigned proc_children(void)
-{
-	FILE *file = fopen("/proc/thread-self/children", "re");
-	unsigned count = 0;
-
-	if (!file)
-		return UINT_MAX;
-	while (fscanf(file, "%*d") != EOF)
-		count++;
-	fclose(file);
-
-	return count;
-}
-
-/* The parent of @pid, or 0. */
-static pid_t parent_of(pid_t pid)
-{
-	char path[64];
-	char line[256];
-	int parent = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	while (!parent && fgets(line, sizeof(line), file))
-		sscanf(line, "PPid: %d", &parent);
-	fclose(file);
-
-	return parent;
-}
-
-/* Whether @pid is @ancestor, or a child of a child of it. */
-bool proc_descends_from(pid_t pid, pid_t ancestor)
-{
-	while (pid > 1 && pid != ancestor)
-		pid = parent_of(pid);
-
-	return pid == ancestor;
-}
-
-/*
  * What the process @pid calls itself, which may be anything: what is not plain
  * text becomes question marks. Returns 0, or -errno if it has ended.
  */
@@ -180,7 +134,8 @@ uint64_t proc_netns_inode(int netns_fd)
 	return fstat(netns_fd, &status) < 0 ? 0 : status.st_ino;
 }
 
-static bool is_among(const pid_t *pids, size_t count, pid_t pid)
+/* Whether @pid is one of the @count of @pids. */
+bool proc_is_among(const pid_t *pids, size_t count, pid_t pid)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (pids[i] == pid)
@@ -209,7 +164,7 @@ unsigned proc_each_in_netns(uint64_t inode, const pid_t *except, size_t count,
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		autoclose int ns = -1;
 
-		if (pid <= 0 || is_among(except, count, pid))
+		if (pid <= 0 || proc_is_among(except, count, pid))
 			continue;
 		ns = proc_netns_open(pid);
 		if (ns < 0 || proc_netns_inode(ns) != inode)

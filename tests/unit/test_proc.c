@@ -71,16 +71,6 @@ static void test_signals_are_read(void **state)
 	assert_int_equal(info.ssi_pid, getpid());
 }
 
-static void test_descent(void **state)
-{
-	(void)state;
-	assert_true(proc_descends_from(getpid(), getpid()));
-	assert_true(proc_descends_from(getpid(), getppid()));
-	assert_false(proc_descends_from(getppid(), getpid()));
-	assert_false(proc_descends_from(0, getpid()));
-	assert_false(proc_descends_from(1, getpid()));
-}
-
 static pid_t found;
 
 static void find(pid_t pid, void *context)
@@ -133,7 +123,6 @@ int main(void)
 		cmocka_unit_test(test_exit_status),
 		cmocka_unit_test(test_pidfd_signals_the_child),
 		cmocka_unit_test(test_signals_are_read),
-		cmocka_unit_test(test_descent),
 		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_processes_are_found_by_namespace),
 	};
