@@ -321,29 +321,37 @@ void nft_tables_build(struct nft *nft, const struct nft_tables *tables)
 	nft_end(nft);
 }
 
-/* How a kernel says that it lacks something we can do without. */
+/*
+ * How a kernel says that it lacks something we can do without: of the one
+ * family an owner, of the other a hook, or all of it. Since 6.8 it says of a
+ * family that it lacks what it says of a flag that it does not know.
+ */
 static const struct {
+	uint8_t family;
 	uint16_t type;
 	int error;
-	size_t lacks; /* offset of the wish in struct nft_tables */
 } lacks[] = {
-	{ NFT_MSG_NEWTABLE, EINVAL, offsetof(struct nft_tables, owner) },
-	{ NFT_MSG_NEWTABLE, EOPNOTSUPP, offsetof(struct nft_tables, owner) },
-	{ NFT_MSG_NEWTABLE, EAFNOSUPPORT, offsetof(struct nft_tables, egress) },
-	{ NFT_MSG_NEWCHAIN, EINVAL, offsetof(struct nft_tables, egress) },
-	{ NFT_MSG_NEWCHAIN, EOPNOTSUPP, offsetof(struct nft_tables, egress) },
-	{ NFT_MSG_NEWCHAIN, ENOENT, offsetof(struct nft_tables, egress) },
+	{ NFPROTO_INET, NFT_MSG_NEWTABLE, EINVAL },
+	{ NFPROTO_INET, NFT_MSG_NEWTABLE, EOPNOTSUPP },
+	{ NFPROTO_NETDEV, NFT_MSG_NEWTABLE, EAFNOSUPPORT },
+	{ NFPROTO_NETDEV, NFT_MSG_NEWTABLE, EOPNOTSUPP },
+	{ NFPROTO_NETDEV, NFT_MSG_NEWCHAIN, EINVAL },
+	{ NFPROTO_NETDEV, NFT_MSG_NEWCHAIN, EOPNOTSUPP },
+	{ NFPROTO_NETDEV, NFT_MSG_NEWCHAIN, ENOENT },
 };
 
 /* Take back the wish that failed with @error, if there was one. */
 static bool wish_less(const struct nft *nft, struct nft_tables *tables,
 		      int error)
 {
-	for (size_t i = 0; i < sizeof(lacks) / sizeof(*lacks); i++) {
-		bool *wish = (bool *)((char *)tables + lacks[i].lacks);
+	const struct netlink *nl = &nft->nl;
+	bool *wish = nl->failed_family == NFPROTO_INET ? &tables->owner
+						       : &tables->egress;
 
-		if ((nft->nl.failed_type & 0xff) == lacks[i].type &&
-		    -error == lacks[i].error && *wish) {
+	for (size_t i = 0; *wish && i < sizeof(lacks) / sizeof(*lacks); i++) {
+		if (nl->failed_family == lacks[i].family &&
+		    (nl->failed_type & 0xff) == lacks[i].type &&
+		    -error == lacks[i].error) {
 			*wish = false;
 			return true;
 		}

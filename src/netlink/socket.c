@@ -230,6 +230,9 @@ static void note_failure(struct netlink *nl, size_t i, const char *text)
 		snprintf(nl->failed + used, sizeof(nl->failed) - (size_t)used,
 			 " (%s)", text);
 	nl->failed_type = header(nl, i)->nlmsg_type;
+	/* On every bus a request begins with what it is about. */
+	nl->failed_family =
+		*(const uint8_t *)mnl_nlmsg_get_payload(header(nl, i));
 }
 
 /* Requests on their way, those from @first to before @end. */

@@ -30,6 +30,7 @@ struct netlink {
 	size_t count;
 	char failed[NETLINK_FAILED_SIZE]; /* what failed last */
 	uint16_t failed_type;
+	uint8_t failed_family;
 };
 
 /* Takes one message; other than 0 ends the reading with that. */

@@ -340,14 +340,12 @@ static int nat_ready(struct uplink *uplink, struct rtnl *inner)
 	int ret = rtnl_link_await(inner, PLAN_INSIDE_INDEX);
 
 	(void)uplink;
-
 	return ret < 0 ? fail(-ret, "cannot send by the new interface") : 0;
 }
 
 static int nat_fd(const struct uplink *uplink)
 {
 	(void)uplink;
-
 	return nat.changes;
 }
 
@@ -412,11 +410,6 @@ static int nat_events(struct uplink *uplink)
 	return routes ? routes : rules;
 }
 
-static void nat_ended(struct uplink *uplink)
-{
-	firewall_judge(uplink);
-}
-
 static void nat_cut(struct uplink *uplink)
 {
 	int ret;
@@ -429,11 +422,22 @@ static void nat_cut(struct uplink *uplink)
 		     strerror(-ret));
 }
 
+/*
+ * Tables without an owner (before Linux 5.12) go while the record tells of
+ * them, and the link before: who lives on is not to send untranslated.
+ */
+static void nat_ended(struct uplink *uplink)
+{
+	firewall_judge(uplink);
+	if (!nat.nft || nat.tables.owner)
+		return;
+	nat_cut(uplink);
+	nft_tables_delete(nat.nft, &nat.tables);
+}
+
 static void nat_down(struct uplink *uplink)
 {
 	(void)uplink;
-	if (nat.nft && !nat.tables.owner)
-		nft_tables_delete(nat.nft, &nat.tables);
 	nft_close(nat.nft);
 	firewall_close();
 	rtnl_close(nat.monitor);

@@ -37,7 +37,10 @@ struct uplink_ops {
 	int (*fd)(const struct uplink *uplink);
 	/* The host has changed: follow. */
 	int (*events)(struct uplink *uplink);
-	/* The program has ended: tell what is still to be told of its way. */
+	/*
+	 * The program has ended, the trace is complete: tell what is still to
+	 * be told of its way, and take away what does not go by itself.
+	 */
 	void (*ended)(struct uplink *uplink);
 	/* Take the host's end away although the namespace lives on. */
 	void (*cut)(struct uplink *uplink);

@@ -7,6 +7,7 @@
     run.wait_end()          -> stderr; program, descendants and ours have ended
     run.check_file(size)    -> how many packets are in it
     strace(lab, *argv)      run strace -f on the host; its log is strace.log
+    kill_at_once(front, roles)   end all of ours, none of whom sees it
     host.restored(victims)  the host is as it was, within SECONDS; if keeper was
                             among the victims, after the next start
 """
@@ -16,7 +17,7 @@ import signal
 
 from captures import fields
 from lab import INTERNET
-from runs import alive, program, wait_roles
+from runs import alive, program, status, wait_roles
 from waiting import wait_for
 
 PORT = 4242
@@ -45,6 +46,21 @@ def errors(stderr):
     return [line for line in stderr.splitlines()
             if line.startswith("nsntrace: ")
             and not line.startswith("nsntrace: hint: ")]
+
+
+def kill_at_once(front, roles):
+    """Nobody sees another one die; until their records are nobody's."""
+    pids = [roles[name] for name in OURS if name in roles]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: all(status(pid)["State"][0] == "T" for pid in pids))
+    # A parent's death would continue a child: an orphaned process group.
+    for pid in reversed(pids):
+        os.kill(pid, signal.SIGKILL)
+    front.wait(5)
+    # Locks go last of all.
+    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids),
+             SECONDS, "end of ours")
 
 
 class Host:

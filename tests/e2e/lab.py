@@ -24,7 +24,8 @@ On the host (fixture `lab`; `lab_module` lives as long as a test file):
                              session of its own
     lab.nsntrace(*args), lab.popen_nsntrace(*args)      the same for $NSNTRACE,
                              which is lab.nsntrace_path there for any user;
-                             with lab.source, if that is set (see conftest.py)
+                             with lab.source, if that is set (see conftest.py),
+                             on a lab.kernel that has less (see lacking.py)
     lab.pty(argv, ...)       -> Pty: send, expect, resize, wait, close, pid
     lab.hang_up()            close all of them
     lab.sh(script)           run a shell script, which must succeed -> its stdout
@@ -56,6 +57,7 @@ import ctypes
 import difflib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -134,6 +136,7 @@ class Net(Servers):
 class Lab:
     def __init__(self, source=None):
         self.source = ["--source", source] if source else []
+        self.kernel = []
         self._processes = []
         self._ptys = []
         self.uplinks = {}
@@ -271,10 +274,12 @@ class Lab:
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
     def nsntrace(self, *args, **options):
-        return self.run([self.nsntrace_path, *self.source, *args], **options)
+        return self.run([*self.kernel, self.nsntrace_path, *self.source, *args],
+                        **options)
 
     def popen_nsntrace(self, *args, **options):
-        return self.popen([self.nsntrace_path, *self.source, *args], **options)
+        return self.popen([*self.kernel, self.nsntrace_path, *self.source, *args],
+                          **options)
 
     def pty(self, argv, **options):
         self._ptys.append(Pty(self, argv, **options))
@@ -380,7 +385,7 @@ route add default via {v6}:1 dev {name} {metric}
             if not (one.state == "Z" and one.ppid == os.getpid()))}
         text = self.run(["sh", "-eu", HERE / "state.sh", self.cgroup or ""],
                         check=True).stdout
-        for part in text.split("== ")[1:]:
+        for part in re.split("^== ", text, flags=re.M)[1:]:
             name, _, content = part.partition("\n")
             state[name] = content
         return state

@@ -12,6 +12,7 @@ import pytest
 
 from captures import fields
 from lab import INTERNET, diff
+from lacking import lacking
 from runs import read_until
 from waiting import wait_for
 
@@ -92,26 +93,53 @@ def advertised(lab):
     host.router.communicate(timeout=10)
 
 
-def test_kept(advertised):
-    """Before, during and after three runs that overlap; they have IPv6 by it."""
+def overlap(advertised, version):
+    """Three runs that overlap can ask by that family, and the host by IPv6."""
     lab = advertised.lab
     before = advertised.settings()
     runs = [lab.popen_nsntrace("-o", f"{i}.pcap", "python3", "-c", CLIENT,
-                               INTERNET[1], stdin=subprocess.PIPE)
+                               INTERNET[version == 6], stdin=subprocess.PIPE)
             for i in range(3)]
     for run in runs:
         read_until(run.stdout, "asked")
     advertised.hears()
 
     # The others go on, as does the host.
+    told = []
     for i, run in enumerate(runs):
         _, err = run.communicate("\n", timeout=20)
         assert run.returncode == 0, err
         assert len(fields(lab.dir / f"{i}.pcap", "http.response.code == 200",
-                          "ipv6.src")) == 2
+                          f"ip{'v6' if version == 6 else ''}.src")) == 2
         advertised.hears()
+        told.append(err)
     after = advertised.settings()
     assert after == before, diff(before, after)
+    return told
+
+
+def test_kept(advertised):
+    """Before, during and after the runs, which have IPv6 by it."""
+    overlap(advertised, 6)
+
+
+def test_kept_without_a_way_to_forward(advertised):
+    """On an older kernel runs have no IPv6, and say so: the host keeps it."""
+    lacking(advertised.lab, "force_forwarding")
+    for err in overlap(advertised, 4):
+        assert err.count("IPv6") == 1
+        assert ("There is no IPv6 in this trace: this kernel cannot forward it "
+                "for one interface only.\n") in err
+
+
+def test_kept_by_a_router(advertised):
+    """One that forwards, and accepts advertisements all the same: runs have it."""
+    lab = advertised.lab
+    lacking(lab, "force_forwarding")
+    lab.sysctl("net.ipv6.conf.eth0.accept_ra", 2)
+    lab.sysctl("net.ipv6.conf.all.forwarding", 1)
+    wait_for(advertised.expires, WAIT, "advertised route")
+    overlap(advertised, 6)
 
 
 def test_control(advertised):

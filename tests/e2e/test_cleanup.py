@@ -8,9 +8,9 @@ import signal
 import pytest
 
 from freezing import Switch, mounts, runs_on, without
-from killing import OURS, SECONDS, Host, assert_shows
+from killing import SECONDS, Host, assert_shows, kill_at_once
 from lab import Lab
-from runs import alive, status, wait_roles
+from runs import alive, wait_roles
 from waiting import wait_for
 
 FLOOD = """
@@ -35,21 +35,6 @@ def cleanup(lab, *options, status=0, **how):
     done = lab.nsntrace("--cleanup", *options, **how)
     assert (done.returncode, done.stdout) == (status, ""), done
     return done.stderr
-
-
-def kill_at_once(front, roles):
-    """Nobody sees another one die; until their records are nobody's."""
-    pids = [roles[name] for name in OURS if name in roles]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    wait_for(lambda: all(status(pid)["State"][0] == "T" for pid in pids))
-    # A parent's death would continue a child: an orphaned process group.
-    for pid in reversed(pids):
-        os.kill(pid, signal.SIGKILL)
-    front.wait(5)
-    # Locks go last of all.
-    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids),
-             SECONDS, "end of ours")
 
 
 def killed(host, kind, *options):

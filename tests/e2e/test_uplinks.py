@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ways out that are no plain interface: a VPN, a bridge, a network beside."""
+"""Ways out that are no plain interface, or not the same one all the time."""
 
 import pytest
 
 from lab import INTERNET
 from tracing import program, settled, trace
+from waiting import wait_for
 
 MARK = 51820
 PORT = 5555
@@ -56,6 +57,7 @@ def vpn(lab):
                         " in { type filter hook input priority 0; };"
                         f" add rule {family} gate in iifname eth0"
                         " tcp dport 80 reject with tcp reset"], check=True)
+    lab.ends = ends
     yield lab
     for end in ends:
         end.kill()
@@ -101,6 +103,35 @@ def test_around_the_vpn(vpn):
     assert done.packets == 2
     assert not fetches(vpn, INTERNET[0], "-d", "eth0")
     assert fetches(vpn, INTERNET[0])
+
+
+@pytest.mark.parametrize("v6", [False, True], ids=["v4", "v6"])
+def test_vpn_comes_again(vpn, v6):
+    """-d tun0: an error while it is gone, and on by the one that comes then."""
+    version = 6 if v6 else 4
+    route = f"ip -{version} route add default dev tun0 metric 5000"
+    vpn.sh(route)
+    before = settled(vpn)
+    run = vpn.popen_nsntrace("-d", "tun0", "-o", "vpn.pcap",
+                             *program("connect.py"), INTERNET[v6], stdin=-1)
+
+    def attempt():
+        run.stdin.write("try\n")
+        run.stdin.flush()
+        return run.stdout.readline().strip()
+
+    assert attempt() == "connected"
+    vpn.ends[0].kill()
+    wait_for(lambda: attempt() in ("ENETUNREACH", "EHOSTUNREACH"), 20, "error")
+    vpn.ends[0] = tunnel(vpn.host, vpn.server.addresses[0], NEAR)
+    vpn.sh(route)
+    wait_for(lambda: attempt() == "connected", 20, "connection by the new one")
+    run.communicate(timeout=10)
+    assert run.returncode == 0
+    (vpn.dir / "vpn.pcap").unlink()
+    after = settled(vpn)
+    for name in ("nft", "rules", "sysctls", "files", "cgroups", "mounts"):
+        assert after[name] == before[name], name
 
 
 @pytest.fixture
@@ -157,3 +188,67 @@ ip addr add 2001:db8:2::2/64 dev br1 nodad
     assert done.packets == 4
     (lab.dir / "trace.pcap").unlink()
     lab.wait_state(before)
+
+
+# Sends by an old socket and by a new one, and a lot, for each line read.
+GOES_ON = """
+import socket, sys
+address = sys.argv[1]
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+old = socket.socket(family, socket.SOCK_DGRAM)
+for line in sys.stdin:
+    try:
+        old.sendto(b"old", (address, 7000))
+        socket.socket(family, socket.SOCK_DGRAM).sendto(b"new", (address, 7000))
+        with socket.create_connection((address, 7007), timeout=2) as to:
+            to.sendall(bytes(1000000))
+            to.shutdown(socket.SHUT_WR)
+            print(to.recv(100).split()[0].decode(), flush=True)
+    except OSError as error:
+        print(error, flush=True)
+"""
+
+
+@pytest.mark.parametrize("v6", [False, True], ids=["v4", "v6"])
+def test_cable_for_wifi(lab, v6):
+    """Another device, which was not there before, takes over: all goes on."""
+    def serve(net):
+        net.serve(f"{net.addresses[0]} upload", [
+            *program("echo.py"), INTERNET[v6], "7007", "sum"], tcp=[7007])
+
+    serve(lab.server)
+    before = settled(lab)
+    run = lab.popen_nsntrace("-o", "go.pcap", "/usr/bin/python3", "-c", GOES_ON,
+                             INTERNET[v6], stdin=-1)
+
+    def works():
+        run.stdin.write("\n")
+        run.stdin.flush()
+        return run.stdout.readline() == "1000000\n"
+
+    assert works()
+    cable = lab.add_uplink("eth1")
+    serve(cable)
+    sink = cable.udp_sink(7000)
+    # Packets have to be smaller there than the program believes.
+    lab.sh("""
+ip link set eth1 mtu 1400
+ip route del default dev eth0
+ip -6 route del default dev eth0
+ip addr flush dev eth0
+ip link set eth0 down""")
+    wait_for(works, 20, "the other way")
+    wait_for(lambda: {b"old", b"new"} <= {
+        text for text, sender in sink.datagrams()
+        if sender[0] in ("::ffff:198.51.100.2", "2001:db8:2::2")},
+        what="datagrams of both sockets from the new address")
+    sink.close()
+    assert lab.sysctl("net.ipv4.conf.eth1.forwarding") == "1"
+    run.communicate(timeout=10)
+    assert run.returncode == 0
+    (lab.dir / "go.pcap").unlink()
+    after = settled(lab)
+    for name in ("nft", "rules", "files", "cgroups", "mounts"):
+        assert after[name] == before[name], name
+    for name in "eth0", "eth1":
+        assert lab.sysctl(f"net.ipv4.conf.{name}.forwarding") == "0"

@@ -33,9 +33,11 @@
 static struct {
 	bool lacks_owner;
 	bool lacks_egress;
+	bool lacks_netdev; /* all tables of devices */
 } kernel;
 
-#define UNKNOWN 0x40
+#define UNKNOWN	       0x40
+#define UNKNOWN_FAMILY AF_IB
 
 static void make_unknown(const struct nlattr *attr)
 {
@@ -44,12 +46,15 @@ static void make_unknown(const struct nlattr *attr)
 
 static void pretend(const struct nlmsghdr *message)
 {
-	const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
+	struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
 	uint16_t type = message->nlmsg_type & 0xff;
 	const struct nlattr *attr, *part;
 
 	if (message->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES)
 		return;
+	if (kernel.lacks_netdev && type == NFT_MSG_NEWTABLE &&
+	    header->nfgen_family == NFPROTO_NETDEV)
+		header->nfgen_family = UNKNOWN_FAMILY;
 	mnl_attr_for_each (attr, message, sizeof(*header)) {
 		if (kernel.lacks_owner && type == NFT_MSG_NEWTABLE &&
 		    mnl_attr_get_type(attr) == NFTA_TABLE_FLAGS &&
@@ -71,13 +76,15 @@ ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *bytes,
 			  size_t size)
 {
 	const struct sockaddr_nl to = { .nl_family = AF_NETLINK };
-	const struct nlmsghdr *message = bytes;
+	autofree uint8_t *sent = xcalloc(1, size);
+	const struct nlmsghdr *message = (struct nlmsghdr *)sent;
 
+	memcpy(sent, bytes, size);
 	for (int left = (int)size; mnl_nlmsg_ok(message, left);
 	     message = mnl_nlmsg_next(message, &left))
 		pretend(message);
 
-	return sendto(mnl_socket_get_fd(nl), bytes, size, 0,
+	return sendto(mnl_socket_get_fd(nl), sent, size, 0,
 		      (const struct sockaddr *)&to, sizeof(to));
 }
 
@@ -240,18 +247,19 @@ static void falls_back(void **state)
 	struct world *world = *state;
 
 	set_up(world);
-	for (int lacks = 1; lacks <= 3; lacks++) {
+	for (int lacks = 1; lacks <= 5; lacks++) {
 		struct nft_tables tables = tables_of(true, true);
 		struct nft *nft;
 
 		kernel.lacks_owner = lacks & 1;
 		kernel.lacks_egress = lacks & 2;
+		kernel.lacks_netdev = lacks & 4;
 		assert_int_equal(nft_open(&nft), 0);
 		assert_int_equal(nft_tables_add(nft, &tables), 0);
-		kernel.lacks_owner = kernel.lacks_egress = false;
+		memset(&kernel, 0, sizeof(kernel));
 
 		assert_int_equal(tables.owner, !(lacks & 1));
-		assert_int_equal(tables.egress, !(lacks & 2));
+		assert_int_equal(tables.egress, !(lacks & 6));
 		shows(LIST, MASQUERADE, true);
 		shows(LIST, "flags owner", tables.owner);
 		shows(LIST, "hook egress", tables.egress);
