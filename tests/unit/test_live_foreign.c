@@ -167,6 +167,7 @@ static void accepts_come_first_and_go(void **state)
 
 static void a_rehearsal_changes_nothing(void **state)
 {
+	const struct nft_tables own = { .name = "nsn-7", .owner = true };
 	const struct foreign_accepts accepts = { "nsn-7", TAG };
 	autofree char *before = NULL;
 	autofree char *after = NULL;
@@ -177,7 +178,7 @@ static void a_rehearsal_changes_nothing(void **state)
 	load(LOAD);
 	before = output_of(LIST);
 	assert_int_equal(nft_open(&nft), 0);
-	assert_int_equal(foreign_monitor_open(&monitor), 0);
+	assert_int_equal(foreign_monitor_open(&monitor, &own), 0);
 	assert_int_equal(foreign_chains(nft, &chains), 0);
 	assert_int_equal(chains.count, 3);
 	for (size_t i = 0; i < chains.count; i++)
