@@ -49,8 +49,9 @@ CASES = [
      "cannot (make a process for '/bin/true'|.*thread.*): Resource temp.*"),
     ("socketpair:error=EMFILE", "", "cannot make a socket pair: Too many .*"),
     ("signalfd4:error=EMFILE", "", "cannot read signals: Too many open files"),
+    # keeper's third asks the namespace for its cookie, which has a stand-in.
     *[(f"socket:error=EMFILE:when={n}", "", "cannot .*: Too many open files")
-      for n in (1, 2, 3, 4, 5)],
+      for n in (1, 2, 4, 5)],
     *[(f"sendto:error=EPERM:when={n}", "", "cannot .*: Operation not permitted")
       for n in (1, 2, 3, 4, 5)],
     ("bind:error=EADDRINUSE", "", "cannot open a route netlink socket: .*"),

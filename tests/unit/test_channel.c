@@ -104,7 +104,7 @@ static void test_not_ours(void **state)
 		{ MESSAGE_FINISHED + 1, 8 },
 		{ UINT32_MAX, 8 },
 	};
-	static const char zeros[2 * sizeof(struct message)];
+	static const char zeros[sizeof(struct message) + 4096];
 	struct message message;
 	int pair[2];
 	int next, last;
