@@ -88,7 +88,7 @@ static void disarm(char *line)
 
 #define HINT "nsntrace: hint: "
 
-static bool hinted;
+static atomic_bool hinted;
 
 /* Whether the user was given a hint by any line that went through here. */
 bool log_hinted(void)
@@ -133,7 +133,8 @@ void log_line(enum log_level level, const char *line)
 
 	snprintf(text, sizeof(text), "%s", line);
 	disarm(text);
-	hinted |= !strncmp(line, HINT, strlen(HINT));
+	if (!strncmp(line, HINT, strlen(HINT)))
+		hinted = true;
 	if (log_sink_function) {
 		log_sink_function(level, text, log_sink_context);
 		return;
