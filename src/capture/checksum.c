@@ -192,7 +192,8 @@ static bool enter_fragment(struct packet *packet)
 
 /*
  * Complete the checksum at @field, if it is open. A sum of 0 is written as its
- * twin: for UDP 0 means that there is none, for TCP both are the same.
+ * twin for UDP, where 0 means that there is none (RFC 768). For TCP it stays 0:
+ * the twin is no sum of anything (RFC 1624), and Wireshark takes it for wrong.
  */
 static void complete(const struct packet *packet, size_t size, uint8_t *field)
 {
@@ -205,7 +206,7 @@ static void complete(const struct packet *packet, size_t size, uint8_t *field)
 		return;
 
 	sum = (uint16_t)~sum_fold(sum_bytes(packet->bytes, size));
-	if (!sum)
+	if (!sum && packet->protocol == IPPROTO_UDP)
 		sum = UINT16_MAX;
 	memcpy(field, &sum, sizeof(sum));
 }
