@@ -105,6 +105,39 @@ def test_around_the_vpn(vpn):
     assert fetches(vpn, INTERNET[0])
 
 
+@pytest.mark.parametrize("v6", [False, True], ids=["v4", "v6"])
+def test_vpn_comes_again(vpn, v6):
+    """-d tun0: an error while it is gone, and on by the one that comes then."""
+    version = 6 if v6 else 4
+    route = f"ip -{version} route add default dev tun0 metric 5000"
+    # Else what is left of the first connection may use up the errors that the
+    # kernel allows itself for each host.
+    for name in "net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit":
+        vpn.sysctl(name, 0)
+    vpn.sh(route)
+    before = settled(vpn)
+    run = vpn.popen_nsntrace("-d", "tun0", "-o", "vpn.pcap",
+                             *program("connect.py"), INTERNET[v6], stdin=-1)
+
+    def attempt():
+        run.stdin.write("try\n")
+        run.stdin.flush()
+        return run.stdout.readline().strip()
+
+    assert attempt() == "connected"
+    vpn.ends[0].kill()
+    wait_for(lambda: attempt() in ("ENETUNREACH", "EHOSTUNREACH"), 60, "error")
+    vpn.ends[0] = tunnel(vpn.host, vpn.server.addresses[0], NEAR)
+    vpn.sh(route)
+    wait_for(lambda: attempt() == "connected", 60, "connection by the new one")
+    run.communicate(timeout=10)
+    assert run.returncode == 0
+    (vpn.dir / "vpn.pcap").unlink()
+    after = settled(vpn)
+    for name in ("nft", "rules", "sysctls", "files", "cgroups", "mounts"):
+        assert after[name] == before[name], name
+
+
 @pytest.fixture
 def bridged(lab):
     """A host whose addresses are those of a bridge that has the cable."""
