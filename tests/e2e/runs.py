@@ -55,9 +55,10 @@ def roles(front):
         for child in children(front):
             found[_role(child)] = child
         for child in children(found.get("keeper", front)):
-            # Between fork and exec a child still has keeper's name.
+            # Between fork and exec a child still has keeper's name. They are
+            # in the order in which they became keeper's: daemons come later.
             if _role(child) != "keeper":
-                found[_role(child)] = child
+                found.setdefault(_role(child), child)
     except (FileNotFoundError, ProcessLookupError):
         pass
     return found

@@ -333,8 +333,7 @@ def start_crowd(host):
     front = start(host.lab, "sh", "-c", f"{' '.join(beacon)} >/dev/null 2>&1 & " + 'exec "$@"',
                   "sh", *ENDLESS, options=["-u", "alice"])
     roles, switch = wait_frozen(front.pid)
-    # keeper has adopted the daemon, which is not to be taken for the program.
-    roles["program"] = alive(host.lab, *ENDLESS)[0].pid
+    assert [one.pid for one in alive(host.lab, *ENDLESS)] == [roles["program"]]
     beacons = wait_for(lambda: alive(host.lab, *beacon))
     for one in beacons:
         assert Switch(one.pid).file == switch.file

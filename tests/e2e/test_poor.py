@@ -170,8 +170,7 @@ def test_who_lives_on_is_cut_off(host):
     wait_for(lambda: "listening" in heard.stderr.readline())
     run = host.start("daemon")
     wait_for(lambda: len(run.programs()) == 2, 20, "daemon")
-    # Both may be keeper's children by now; the daemon came later.
-    os.kill(min(one.pid for one in run.programs()), signal.SIGTERM)
+    os.kill(run.roles["program"], signal.SIGTERM)
     run.front.wait(20)
     wait_for(lambda: "nsn-" not in lab.sh("ip -o link"), 20, "end of the link")
     left, = run.programs()
