@@ -9,10 +9,29 @@
 
 #include "option_table.h"
 
-/* Whether the next word may be the value of @entry. */
+/* Which of the options are meant. */
+typedef bool which(const struct option_entry *entry);
+
+static bool is_any(const struct option_entry *entry)
+{
+	return entry->group;
+}
+
+static bool has_value(const struct option_entry *entry)
+{
+	return entry->group && entry->value;
+}
+
+/* Only after '=' is a word its value, and not PROGRAM. */
+static bool has_optional_value(const struct option_entry *entry)
+{
+	return has_value(entry) && entry->value->optional;
+}
+
+/* The next word is its value. */
 static bool takes_value(const struct option_entry *entry)
 {
-	return entry->value && !entry->value->optional;
+	return has_value(entry) && !entry->value->optional;
 }
 
 /* Print how to spell @entry, as "-o|-w|--outfile" with '|' as @separator. */
@@ -24,8 +43,8 @@ static void print_spellings(FILE *stream, const struct option_entry *entry,
 	fprintf(stream, "--%s", entry->name);
 }
 
-/* Print the spellings of all options that are shown, or that take a value. */
-static void print_all_spellings(FILE *stream, bool with_value,
+/* Print the spellings of all options that are @meant. */
+static void print_all_spellings(FILE *stream, which *meant,
 				const char *separator)
 {
 	const char *before = "";
@@ -33,7 +52,7 @@ static void print_all_spellings(FILE *stream, bool with_value,
 	for (size_t i = 0; i < option_count; i++) {
 		const struct option_entry *entry = &option_table[i];
 
-		if (!entry->group || (with_value && !takes_value(entry)))
+		if (!meant(entry))
 			continue;
 		fputs(before, stream);
 		print_spellings(stream, entry, separator);
@@ -56,7 +75,11 @@ static void print_bash(FILE *stream)
 	      "\t\tcase ${COMP_WORDS[i]} in\n"
 	      "\t\t",
 	      stream);
-	print_all_spellings(stream, true, "|");
+	print_all_spellings(stream, has_optional_value, "|");
+	fputs(") [[ ${COMP_WORDS[i + 1]} = = ]] || continue ;;&\n"
+	      "\t\t",
+	      stream);
+	print_all_spellings(stream, has_value, "|");
 	fputs(")\n"
 	      "\t\t\toption=${COMP_WORDS[i++]}\n"
 	      "\t\t\t[[ ${COMP_WORDS[i]} != = ]] || ((i++))\n"
@@ -79,7 +102,7 @@ static void print_bash(FILE *stream)
 	for (size_t i = 0; i < option_count; i++) {
 		const struct option_entry *entry = &option_table[i];
 
-		if (!entry->group || !entry->value || !entry->value->bash)
+		if (!has_value(entry) || !entry->value->bash)
 			continue;
 		fputs("\t", stream);
 		print_spellings(stream, entry, "|");
@@ -88,7 +111,7 @@ static void print_bash(FILE *stream)
 	fputs("\t-?*) [[ $option = -- ]] || return ;;\n"
 	      "\t*) [[ $cur != -* ]] || set -- -W '",
 	      stream);
-	print_all_spellings(stream, false, " ");
+	print_all_spellings(stream, is_any, " ");
 	fputs("' ;;\n"
 	      "\tesac\n"
 	      "\t[[ $1 != -f ]] || compopt -o filenames 2>/dev/null\n"
@@ -111,6 +134,8 @@ static void print_zsh_option(FILE *stream, const struct option_entry *entry)
 	const char *joined = takes_value(entry) ? "+" : "";
 	const char *equals = takes_value(entry) ? "=" : "";
 
+	if (has_optional_value(entry))
+		equals = "=-";
 	fputs("\t'(", stream);
 	print_spellings(stream, entry, " ");
 	fputs(")'", stream);
@@ -123,8 +148,8 @@ static void print_zsh_option(FILE *stream, const struct option_entry *entry)
 		fprintf(stream, "--%s%s", entry->name, equals);
 	}
 	fprintf(stream, "'[%s]", entry->help);
-	if (takes_value(entry)) {
-		fputs(":", stream);
+	if (has_value(entry)) {
+		fputs(takes_value(entry) ? ":" : "::", stream);
 		print_message(stream, entry->value->name);
 		fprintf(stream, ":%s", entry->value->zsh);
 	}
@@ -137,7 +162,7 @@ static void print_zsh(FILE *stream)
 	      "_arguments -s -S -A '-*' \\\n",
 	      stream);
 	for (size_t i = 0; i < option_count; i++)
-		if (option_table[i].group)
+		if (is_any(&option_table[i]))
 			print_zsh_option(stream, &option_table[i]);
 	fputs("\t'(-)1:program:_command_names -e' \\\n"
 	      "\t'*::argument:_normal'\n",
@@ -154,7 +179,7 @@ static void print_fish(FILE *stream)
 	      "\twhile set -q words[1]\n"
 	      "\t\tif contains -- $words[1] ",
 	      stream);
-	print_all_spellings(stream, true, " ");
+	print_all_spellings(stream, takes_value, " ");
 	fputs("\n"
 	      "\t\t\tset -e words[1]\n"
 	      "\t\telse if test \"$words[1]\" = --; or not string match -q -- "
@@ -166,19 +191,19 @@ static void print_fish(FILE *stream)
 	      "end\n"
 	      "complete -c nsntrace -x -a '(__fish_complete_subcommand -- ",
 	      stream);
-	print_all_spellings(stream, true, " ");
+	print_all_spellings(stream, takes_value, " ");
 	fputs(")'\n", stream);
 	for (size_t i = 0; i < option_count; i++) {
 		const struct option_entry *entry = &option_table[i];
 
-		if (!entry->group)
+		if (!is_any(entry))
 			continue;
 		fputs("complete -c nsntrace -n __nsntrace_before_program",
 		      stream);
 		for (const char *c = entry->letters; *c; c++)
 			fprintf(stream, " -s %c", *c);
 		fprintf(stream, " -l %s -d '%s'", entry->name, entry->help);
-		if (takes_value(entry))
+		if (has_value(entry))
 			fprintf(stream, " %s", entry->value->fish);
 		fputs("\n", stream);
 	}

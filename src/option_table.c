@@ -74,9 +74,11 @@ static const struct option_value limit_value = {
 	.fish = "-x -a 'duration: filesize: packets: files:'",
 };
 
-/* What may be left out is not completed: no shell knows it from PROGRAM. */
 static const struct option_value doctor_value = {
 	.name = "json",
+	.bash = "-W json",
+	.zsh = "(json)",
+	.fish = "-f -a json",
 	.optional = true,
 };
 

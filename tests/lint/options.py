@@ -32,14 +32,16 @@ def completion(shell):
 
 
 def in_help():
-    """Each option of --help: its spellings -> its argument, or None."""
-    # A value that may be left out, as in --doctor[=json], is no argument.
-    line = re.compile(r"  ((?:-\w, )*) *(--[\w-]+)(?:\[=\S+\])?(?: (\S+))?  +\S")
+    """Each option of --help: its spellings -> its argument, or None.
+
+    One that may be left out, as that of --doctor[=json], begins with '='.
+    """
+    line = re.compile(r"  ((?:-\w, )*) *(--[\w-]+)(?: (\S+)|\[(=\S+)\])?  +\S")
     options = {}
     for found in map(line.match, nsntrace("--help").stdout.splitlines()):
         if found:
-            letters, name, argument = found.groups()
-            options[(*re.findall(r"-\w", letters), name)] = argument
+            letters, name, argument, optional = found.groups()
+            options[(*re.findall(r"-\w", letters), name)] = argument or optional
     return options
 
 
@@ -57,22 +59,28 @@ def spellings(mdoc):
 
 def in_manual():
     """The same of the section OPTIONS of the manual."""
-    items = re.findall(r"^\.It (Fl .*?)(?: Ns Op = .*)?(?: Ar (.*))?$",
+    items = re.findall(r"^\.It (Fl .*?)(?: Ns Op (= .*)| Ar (.*))?$",
                        section("OPTIONS"), re.MULTILINE)
-    return {spellings(flags): argument or None for flags, argument in items}
+    return {spellings(flags):
+            argument or re.sub(" .* ", "", optional) or None
+            for flags, optional, argument in items}
 
 
 def in_zsh():
     """The same of the arguments of _arguments."""
-    items = re.findall(r"^\t'\((-[^)]*)\)'\S+'\[[^]]*\](?::((?:\\.|[^:])*):.*)?'"
-                       r" \\$",
+    items = re.findall(r"^\t'\((-[^)]*)\)'(\S+)'\[[^]]*\]"
+                       r"(?::(:?(?:\\.|[^:])*):.*)?' \\$",
                        completion("zsh"), re.MULTILINE)
-    return {tuple(words.split()): argument.replace("\\:", ":") or None
-            for words, argument in items if words != "-"}
+    # "--name=-" is what its value has to be joined to.
+    return {tuple(words.split()):
+            ("=" if spelt.endswith("=-") else "")
+            + argument.removeprefix(":").replace("\\:", ":") or None
+            for words, spelt, argument in items if words != "-"}
 
 
 def in_fish():
-    """The same of the calls of complete, which do not name the argument."""
+    """Likewise of the calls of complete: "x" stands for any argument, and "=x"
+    for one that may be left out."""
     options = {}
     for line in completion("fish").splitlines():
         words = shlex.split(line) if line.startswith("complete") else []
@@ -80,7 +88,9 @@ def in_fish():
         names = [f"-{word}" for option, word in pairs if option == "-s"]
         names += [f"--{word}" for option, word in pairs if option == "-l"]
         if names:
-            options[tuple(names)] = "-x" in words or "-r" in words
+            takes = "x" if "-x" in words or "-r" in words else "=x"
+            options[tuple(names)] = (
+                takes if takes == "x" or "-a" in words else None)
     return options
 
 
@@ -116,24 +126,34 @@ def bash_differences(expected):
     """Tell where bash proposes other options or values than --help has."""
     every = [word for option in expected for word in option]
     takes = [word for option in expected for word in option
-             if expected[option]]
-    choices = {word: expected[option].split("|") for option in expected
-               for word in option if "|" in (expected[option] or "")}
+             if expected[option] and expected[option][0] != "="]
+    # What is not in capitals is a choice of words.
+    choices = {(word, "=") if expected[option][0] == "=" else (word,):
+               expected[option].removeprefix("=").split("|")
+               for option in expected for word in option
+               if expected[option] and expected[option].islower()}
 
     proposed, *answers = ask_bash(
         [["-"]]
         # After an option and its value the next option is proposed, but
         # nothing after an option without one and PROGRAM.
         + [[word, "x", "--hel"] for word in every]
-        + [[word, ""] for word in choices])
+        + [[*words, ""] for words in choices]
+        # bash takes a value that follows at once for a word.
+        + [[word, "=", "x", "--hel"] for word, *_ in choices])
     if sorted(proposed) != sorted(every):
         yield f"bash: proposes {proposed}, in --help are {every}"
     for word, answer in zip(every, answers):
         if (answer == ["--help"]) != (word in takes):
             yield f"bash: wrong about whether {word} takes a value"
-    for (word, values), answer in zip(choices.items(), answers[len(every):]):
+    del answers[:len(every)]
+    for (words, values), answer in zip(choices.items(), answers):
         if answer != values:
-            yield f"bash: {word} takes {values}, but it proposes {answer}"
+            yield (f"bash: {''.join(words)} takes {values}, but it proposes"
+                   f" {answer}")
+    for (word, *_), answer in zip(choices, answers[len(choices):]):
+        if answer != ["--help"]:
+            yield f"bash: does not know where the value of {word}= ends"
 
 
 def refused_differences():
@@ -153,13 +173,13 @@ def main():
     expected = in_help()
     if ("-o", "-w", "--outfile") not in expected:
         sys.exit("--help has no --outfile: is this nsntrace?")
-    takes_value = {option: argument is not None
-                   for option, argument in expected.items()}
+    anonymous = {option: argument and re.sub("[^=]+", "x", argument)
+                 for option, argument in expected.items()}
 
     findings = [
         *differences("manual", in_manual(), expected),
         *differences("zsh", in_zsh(), expected),
-        *differences("fish", in_fish(), takes_value),
+        *differences("fish", in_fish(), anonymous),
         *bash_differences(expected),
         *refused_differences(),
     ]
