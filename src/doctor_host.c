@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -272,10 +273,18 @@ int check_ports(const struct options *options)
 	return 0;
 }
 
+/* Where the records of runs on this host are; the caller frees it. */
+static char *records_directory(void)
+{
+	autoclose int socket_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return state_directory(socket_fd);
+}
+
 /* Taken away again under its lock, so that nobody takes it for a dead run's. */
 int check_records(const struct options *options)
 {
-	autofree char *dir = state_directory();
+	autofree char *dir = records_directory();
 	autofree char *path = xasprintf("%s/" MARK ".%d", dir, (int)getpid());
 	autoclose int fd = state_open(dir, path);
 	int ret;
@@ -295,7 +304,7 @@ int check_records(const struct options *options)
 
 int check_leftovers(const struct options *options)
 {
-	autofree char *dir = state_directory();
+	autofree char *dir = records_directory();
 
 	(void)options;
 	if (stale_count(dir))

@@ -203,7 +203,7 @@ static void tell(const struct look *look, const char *dir)
 int stale_cleanup(void)
 {
 	struct look look = { .restore = { .stale = true, .aloud = true } };
-	autofree char *dir = state_directory();
+	autofree char *dir = NULL;
 	int ret;
 
 	if (geteuid() != 0) {
@@ -214,6 +214,7 @@ int stale_cleanup(void)
 	ret = rtnl_open(&look.restore.rtnl);
 	if (ret < 0)
 		return fail(-ret, "cannot open a route netlink socket");
+	dir = state_directory(rtnl_fd(look.restore.rtnl));
 	read_lives(&look, dir);
 	each_name(dir, put_back, &look);
 	buf_free(&look.lives);

@@ -27,24 +27,27 @@
  * Which namespace is this? A cookie is never used twice (5.14); else the inode
  * number, which is only unique among the living.
  */
-static uint64_t netns_cookie(void)
+static uint64_t netns_cookie(int socket)
 {
-	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	uint64_t cookie = 0;
 	socklen_t size = sizeof(cookie);
 	struct stat status;
 
-	if (fd >= 0 &&
-	    getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0)
+	if (getsockopt(socket, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) ==
+	    0)
 		return cookie;
 
 	return stat("/proc/self/ns/net", &status) == 0 ? status.st_ino : 0;
 }
 
-/* Where the records of this network namespace are; the caller frees it. */
-char *state_directory(void)
+/*
+ * Where the records of this network namespace are, in which @socket was made;
+ * the caller frees it.
+ */
+char *state_directory(int socket)
 {
-	return xasprintf(STATE_DIR "/%llu", (unsigned long long)netns_cookie());
+	return xasprintf(STATE_DIR "/%llu",
+			 (unsigned long long)netns_cookie(socket));
 }
 
 /*

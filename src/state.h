@@ -10,7 +10,7 @@
 #define STATE_RUN    "run."
 #define STATE_SYSCTL "sysctl."
 
-char *state_directory(void);
+char *state_directory(int socket);
 int state_open(const char *dir, const char *path);
 int state_lock(int fd, int how);
 bool state_is_current(int fd, const char *path);

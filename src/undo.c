@@ -44,11 +44,12 @@ struct undo {
 	size_t held_count;
 };
 
-static bool is_empty(int fd)
+/* Returns 1 if the file is empty, 0 if not, or -errno. */
+static int is_empty(int fd)
 {
 	struct stat status;
 
-	return fstat(fd, &status) == 0 && status.st_size == 0;
+	return fstat(fd, &status) < 0 ? -errno : status.st_size == 0;
 }
 
 /* Whether a host has no place for records, which nobody can do much about. */
@@ -117,7 +118,7 @@ int undo_begin(struct undo **undo, struct rtnl *rtnl)
 
 	list->rtnl = rtnl;
 	list->record_fd = -1;
-	list->dir = state_directory();
+	list->dir = state_directory(rtnl_fd(rtnl));
 	ret = open_record(list);
 	list->spare = fcntl(rtnl_fd(rtnl), F_DUPFD_CLOEXEC, 0);
 	if (!ret && list->spare < 0)
@@ -143,7 +144,7 @@ int undo_begin(struct undo **undo, struct rtnl *rtnl)
  */
 int undo_open(struct undo **undo, struct rtnl *rtnl)
 {
-	autofree char *dir = state_directory();
+	autofree char *dir = state_directory(rtnl_fd(rtnl));
 
 	stale_restore(rtnl, dir);
 
@@ -228,20 +229,61 @@ static void hold(struct undo *undo, char **path, int *fd)
 	*path = NULL;
 }
 
+/* Leave a shared value; whoever is the last puts the old one back. */
+static void release(struct held *held, struct restore *restore)
+{
+	unsigned failed = restore->failed;
+
+	/*
+	 * A failed upgrade has dropped the shared lock, which is just what is
+	 * wanted: somebody else still needs the value.
+	 */
+	if (flock(held->fd, LOCK_EX | LOCK_NB) == 0 &&
+	    state_is_current(held->fd, held->file)) {
+		restore_sysctl(restore, held->fd);
+		/* What could not be put back now can be later. */
+		if (restore->failed == failed)
+			unlink(held->file);
+	}
+	fd_close(&held->fd);
+	free(held->file);
+}
+
+/* Without a lock on its record a value is as if it was never needed. */
+static int forgo(char **path, int *fd, int err)
+{
+	struct restore restore = { 0 };
+	struct held held = { .file = *path, .fd = take_fd(fd) };
+	int ret = fail(err, "cannot lock %s", *path);
+
+	*path = NULL;
+	release(&held, &restore);
+
+	return ret;
+}
+
+/* The record of a sysctl; the caller frees it. */
+static char *path_of(const struct undo *undo, const char *name)
+{
+	char *path = xasprintf("%s/" STATE_SYSCTL "%s", undo->dir, name);
+
+	for (char *at = path + strlen(undo->dir) + 1; *at; at++) {
+		if (*at == '/')
+			*at = ',';
+	}
+
+	return path;
+}
+
 /*
  * Set a sysctl for as long as any run needs it. Returns 0, or a negative errno
  * already reported.
  */
 int undo_sysctl(struct undo *undo, const char *name, const char *value)
 {
-	autofree char *path =
-		xasprintf("%s/" STATE_SYSCTL "%s", undo->dir, name);
+	autofree char *path = path_of(undo, name);
 	int ret;
 
-	for (char *at = path + strlen(undo->dir) + 1; *at; at++) {
-		if (*at == '/')
-			*at = ',';
-	}
 	if (undo->unrecorded)
 		return set_for_good(undo, name, value);
 	/* An interface made anew under its old name has no value of ours. */
@@ -254,11 +296,13 @@ int undo_sysctl(struct undo *undo, const char *name, const char *value)
 		if (fd < 0)
 			return fail(-fd, "cannot open %s", path);
 		ret = state_lock(fd, LOCK_SH);
-		if (ret < 0)
-			return fail(-ret, "cannot lock %s", path);
-		if (!state_is_current(fd, path))
+		if (!ret && !state_is_current(fd, path))
 			continue;
-		if (!is_empty(fd)) {
+		if (!ret)
+			ret = is_empty(fd);
+		if (ret < 0)
+			return forgo(&path, &fd, -ret);
+		if (!ret) {
 			ret = join(name, value);
 			if (!ret)
 				hold(undo, &path, &fd);
@@ -267,8 +311,8 @@ int undo_sysctl(struct undo *undo, const char *name, const char *value)
 		/* Changing the lock lets others in between: look again. */
 		ret = state_lock(fd, LOCK_EX);
 		if (ret < 0)
-			return fail(-ret, "cannot lock %s", path);
-		if (!state_is_current(fd, path) || !is_empty(fd))
+			return forgo(&path, &fd, -ret);
+		if (!state_is_current(fd, path) || is_empty(fd) <= 0)
 			continue;
 		ret = set_first(fd, name, value, path);
 		if (ret <= 0) {
@@ -368,26 +412,6 @@ int undo_cgroup(struct undo *undo, const char *path)
 	autofree char *line = xasprintf("cgroup %s\n", path);
 
 	return record(undo, line);
-}
-
-/* Leave a shared value; whoever is the last puts the old one back. */
-static void release(struct held *held, struct restore *restore)
-{
-	unsigned failed = restore->failed;
-
-	/*
-	 * A failed upgrade has dropped the shared lock, which is just what is
-	 * wanted: somebody else still needs the value.
-	 */
-	if (flock(held->fd, LOCK_EX | LOCK_NB) == 0 &&
-	    state_is_current(held->fd, held->file)) {
-		restore_sysctl(restore, held->fd);
-		/* What could not be put back now can be later. */
-		if (restore->failed == failed)
-			unlink(held->file);
-	}
-	fd_close(&held->fd);
-	free(held->file);
 }
 
 /*
