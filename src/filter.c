@@ -31,13 +31,23 @@ struct answer {
 
 #define ANSWER_HEAD offsetof(struct answer, text)
 
+/* The child's status where it has said itself why there is no answer. */
+#define HAS_TOLD 125
+
+static void give_up(int err)
+{
+	fail(err, "cannot compile the filter");
+	_exit(HAS_TOLD);
+}
+
 static void answer(int fd, bool compiled, const void *text, size_t size)
 {
 	struct answer *message = xcalloc(1, sizeof(*message));
 
 	message->compiled = compiled;
 	memcpy(message->text, text, size);
-	send(fd, message, ANSWER_HEAD + size, MSG_NOSIGNAL);
+	if (send(fd, message, ANSWER_HEAD + size, MSG_NOSIGNAL) < 0)
+		give_up(errno);
 	_exit(0);
 }
 
@@ -50,10 +60,10 @@ static void compile(const char *expression, uint32_t snaplen,
 	pcap_t *dead;
 
 	if (rights_drop_all(as) < 0)
-		_exit(1);
+		_exit(HAS_TOLD);
 	dead = pcap_open_dead(DLT_EN10MB, (int)snaplen);
 	if (!dead)
-		_exit(1);
+		give_up(ENOMEM);
 	if (pcap_compile(dead, &program, expression, 1, PCAP_NETMASK_UNKNOWN) <
 	    0) {
 		reason = pcap_geterr(dead);
@@ -72,11 +82,18 @@ static int receive(int fd, pid_t child, const char *expression,
 {
 	autofree struct answer *message = xcalloc(1, sizeof(*message));
 	ssize_t size = recv(fd, message, sizeof(*message) - 1, 0);
+	int err = errno;
+	int wstatus = 0;
 
-	waitpid(child, NULL, 0);
-	/* It died, and has said why if it could. */
+	waitpid(child, &wstatus, 0);
+	if (size < 0)
+		return fail(err, "cannot compile filter '%s'", expression);
+	if (!size && WIFEXITED(wstatus) && WEXITSTATUS(wstatus) == HAS_TOLD)
+		return -EIO;
 	if (size < (ssize_t)ANSWER_HEAD)
-		return refuse("cannot compile filter '%s'", expression);
+		return refuse("cannot compile filter '%s': the process that "
+			      "does it died",
+			      expression);
 	if (!message->compiled) {
 		refuse("cannot compile filter '%s': %s", expression,
 		       message->text);

@@ -158,9 +158,14 @@ static int probe_routing(struct rtnl *rtnl, const char *name,
 	ret = routes_survey(rtnl, device.index, &survey);
 	if (ret < 0)
 		return fail(-ret, "cannot read the routes of this host");
-	if (!name && survey.egress_count &&
-	    rtnl_link_get(rtnl, survey.egress[0].index, NULL, &device) < 0)
+	if (!name && survey.egress_count)
+		ret = rtnl_link_get(rtnl, survey.egress[0].index, NULL,
+				    &device);
+	/* It may have gone in this moment. */
+	if (ret == -ENODEV)
 		device.index = 0;
+	else if (ret < 0)
+		return fail(-ret, "cannot read the interfaces of this host");
 
 	facts->device = device;
 	facts->egress = survey.egress;

@@ -288,18 +288,16 @@ static int watch_changes(void)
 {
 	const int fds[] = { rtnl_fd(nat.monitor), firewall_fd(),
 			    firewall_timer_fd() };
+	struct epoll_event readable = { .events = EPOLLIN };
+	bool watched;
 
 	nat.changes = epoll_create1(EPOLL_CLOEXEC);
-	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
-		struct epoll_event readable = { .events = EPOLLIN };
+	watched = nat.changes >= 0;
+	for (size_t i = 0; watched && i < sizeof(fds) / sizeof(*fds); i++)
+		watched = fds[i] < 0 || epoll_ctl(nat.changes, EPOLL_CTL_ADD,
+						  fds[i], &readable) == 0;
 
-		/* Without the timer a run goes on. */
-		if (fds[i] >= 0 && epoll_ctl(nat.changes, EPOLL_CTL_ADD, fds[i],
-					     &readable) < 0)
-			return fail(errno, "cannot watch this host");
-	}
-
-	return 0;
+	return watched ? 0 : fail(errno, "cannot watch this host");
 }
 
 static int nat_host(struct uplink *uplink)

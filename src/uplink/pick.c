@@ -25,10 +25,15 @@ static bool is_free(struct rtnl *host, const struct ip *ip, bool *other_run)
 	const uint8_t whole = (uint8_t)(8 * ip_size(ip));
 	struct route route;
 	struct link link;
+	int ret;
 
 	*other_run = false;
-	if (!ip->family || rtnl_route_lookup(host, ip, 0, &route) < 0)
+	if (!ip->family)
 		return true;
+	ret = rtnl_route_lookup(host, ip, 0, &route);
+	/* Without memory the kernel has not said anything of it. */
+	if (ret < 0)
+		return ret != -ENOBUFS && ret != -ENOMEM;
 	if (route_is_default(&route))
 		return true;
 	*other_run = route.prefix == whole && route.index &&
