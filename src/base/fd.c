@@ -101,9 +101,20 @@ static int compare_ints(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
+/* With one call, which is of Linux 5.9, or with very many. */
+static void close_between(unsigned first, unsigned last)
+{
+	unsigned end = (unsigned)sysconf(_SC_OPEN_MAX);
+
+	if (close_range(first, last, 0) == 0)
+		return;
+	for (unsigned fd = first; fd <= last && fd < end; fd++)
+		close((int)fd);
+}
+
 /*
  * Close every descriptor above 2 but the @count ones in @keep, which is put in
- * order. Uses close_range(2), Linux 5.9.
+ * order.
  */
 void fd_close_others(int *keep, size_t count)
 {
@@ -112,10 +123,10 @@ void fd_close_others(int *keep, size_t count)
 	qsort(keep, count, sizeof(*keep), compare_ints);
 	for (size_t i = 0; i < count; i++) {
 		if ((unsigned)keep[i] > next)
-			close_range(next, (unsigned)keep[i] - 1, 0);
+			close_between(next, (unsigned)keep[i] - 1);
 		next = (unsigned)keep[i] + 1;
 	}
-	close_range(next, ~0U, 0);
+	close_between(next, ~0U);
 }
 
 /*
