@@ -383,11 +383,23 @@ static int open_signals(struct keeper *keeper)
 static void clean_up_anew(void *context)
 {
 	struct keeper *keeper = context;
+	const struct peer *const peers[3] = {
+		&keeper->tracer,
+		&keeper->relay,
+		&keeper->publisher,
+	};
 
+	keeper_break_off(keeper);
 	keeper_kill_all(keeper);
-	/* Not yet the program, it holds our locks. */
+	/* Who has not become what it is to be holds our locks. */
 	if (keeper->program.pid)
 		waitpid(keeper->program.pid, NULL, 0);
+	for (size_t i = 0; i < 3; i++) {
+		if (peers[i]->pid <= 0 || peers[i]->ready)
+			continue;
+		kill(peers[i]->pid, SIGKILL);
+		waitpid(peers[i]->pid, NULL, 0);
+	}
 	execl("/proc/self/exe", "nsntrace", "--cleanup", "--quiet", NULL);
 }
 

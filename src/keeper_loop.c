@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -141,7 +142,9 @@ static bool may_end(const struct keeper *keeper, const struct peer *peer)
 /* One of ours has ended before its time: say so, if nobody has said why. */
 static void bury(struct keeper *keeper, const struct peer *peer, int wstatus)
 {
-	if (keeper->broken || peer->told)
+	/* Before the program runs nothing has failed but the run. */
+	if (keeper->broken || peer->told ||
+	    (!keeper->released && log_told_error()))
 		debug("the %s process has ended", peer->name);
 	else if (WIFSIGNALED(wstatus))
 		refuse("the %s process was killed by signal %d", peer->name,
@@ -355,6 +358,31 @@ static void hear_signals(struct keeper *keeper)
 	keeper_reap(keeper);
 }
 
+/*
+ * Take a message of each child of ours that has sent one. Whoever still says
+ * something may say why another has ended: ends are for later. Only for as long
+ * as nobody can have been taken over, who would never let us come to the rest.
+ * Returns whether there was any.
+ */
+static bool hear_words(struct keeper *keeper)
+{
+	struct peer *const peers[3] = { &keeper->tracer, &keeper->relay,
+					&keeper->publisher };
+	bool any = false;
+
+	for (size_t i = 0; i < 3; i++) {
+		int size = 0;
+
+		if (peers[i]->gone ||
+		    ioctl(peers[i]->channel, FIONREAD, &size) < 0 || !size)
+			continue;
+		hear(keeper, peers[i]);
+		any = true;
+	}
+
+	return any;
+}
+
 /* Wait for whatever happens next, at most @timeout_ms, and note it. */
 void keeper_turn(struct keeper *keeper, int timeout_ms)
 {
@@ -378,6 +406,8 @@ void keeper_turn(struct keeper *keeper, int timeout_ms)
 
 	if (poll(polls, sizeof(polls) / sizeof(*polls), timeout_ms) < 0)
 		return;
+	if (!keeper->released && hear_words(keeper))
+		return;
 	if (polls[1].revents)
 		hear(keeper, tracer);
 	if (polls[2].revents)
@@ -388,8 +418,10 @@ void keeper_turn(struct keeper *keeper, int timeout_ms)
 		hear_program(keeper);
 	if (polls[4].revents)
 		hear_signals(keeper);
-	if (polls[5].revents)
-		ops->events(&keeper->uplink);
+	/* Once the program runs it may go on, for what that is worth. */
+	if (polls[5].revents && ops->events(&keeper->uplink) < 0 &&
+	    !keeper->released)
+		keeper_break_off(keeper);
 	if (polls[6].revents)
 		mounts_changed(&keeper->plan->mounts, keeper->watch,
 			       keeper->mount_ns);

@@ -203,6 +203,8 @@ static bool serve(struct tracer *tracer)
 	struct message message;
 	int ret = channel_receive(tracer->channel, &message);
 
+	if (ret < 0)
+		fail(-ret, "cannot hear the keeper process");
 	if (ret <= 0)
 		bury_keeper(tracer);
 

@@ -44,8 +44,10 @@ void relay_main(const struct relay_service *services, size_t count,
 		_exit(1);
 
 	ret = channel_receive(channel, &message);
+	if (ret < 0)
+		fail(-ret, "cannot hear the keeper process");
 	if (ret <= 0)
-		_exit(0);
+		_exit(ret < 0 ? 1 : 0);
 	if (message.type != MESSAGE_LISTENERS || message.fd_count != count) {
 		fail(EPROTO, "cannot relay %zu addresses", count);
 		_exit(1);
