@@ -87,6 +87,24 @@ static bool parse_uid(const char *text, uid_t *uid)
 	return true;
 }
 
+/* Whether @err says that one could not look whether there is such a user. */
+static bool is_failure(int err)
+{
+	return err == EIO || err == EMFILE || err == ENFILE || err == ENOMEM;
+}
+
+/* The entry of @name, or of @uid if that is NULL; *@err says why it is not. */
+static struct passwd *look_up(const char *name, uid_t uid, int *err)
+{
+	struct passwd *entry;
+
+	errno = 0;
+	entry = name ? getpwnam(name) : getpwuid(uid);
+	*err = !entry && is_failure(errno) ? errno : 0;
+
+	return entry;
+}
+
 /*
  * Find the user that @user names, by name first, then by number; a number need
  * not have a name. The caller frees @identity. Returns 0, or a negative errno
@@ -96,9 +114,11 @@ int identity_by_name(const char *user, struct identity *identity)
 {
 	struct passwd *entry;
 	uid_t uid;
+	int err;
 
-	errno = 0;
-	entry = getpwnam(user);
+	entry = look_up(user, 0, &err);
+	if (err)
+		return fail(err, "cannot look for user '%s'", user);
 	if (entry) {
 		fill_from(entry, identity);
 		return 0;
@@ -106,7 +126,9 @@ int identity_by_name(const char *user, struct identity *identity)
 	if (!parse_uid(user, &uid))
 		return refuse("unknown user '%s'", user);
 
-	entry = getpwuid(uid);
+	entry = look_up(NULL, uid, &err);
+	if (err)
+		return fail(err, "cannot look for user '%s'", user);
 	if (entry)
 		fill_from(entry, identity);
 	else
@@ -126,23 +148,22 @@ int identity_of_invoker(struct identity *identity)
 	static const char *const variables[] = { "SUDO_UID", "DOAS_USER",
 						 "PKEXEC_UID" };
 	struct passwd *entry;
+	int err;
 
 	for (size_t i = 0; getuid() == 0 && i < 3; i++) {
 		const char *value = getenv(variables[i]);
-		struct identity found;
 		uid_t uid;
 
 		if (!value || !*value)
 			continue;
-		if (!parse_uid(value, &uid) && !getpwnam(value))
-			continue;
-		if (identity_by_name(value, &found) == 0) {
-			*identity = found;
-			return 0;
-		}
+		/* Who cannot be looked for is not taken for root either. */
+		if (parse_uid(value, &uid) || look_up(value, 0, &err) || err)
+			return identity_by_name(value, identity);
 	}
 
-	entry = getpwuid(getuid());
+	entry = look_up(NULL, getuid(), &err);
+	if (err)
+		return fail(err, "cannot look for user %u", getuid());
 	if (entry) {
 		fill_from(entry, identity);
 		return 0;
