@@ -239,7 +239,7 @@ int rights_become(const struct identity *identity)
 }
 
 /* Whether any capability is left, or the old ids can be had back. */
-static bool still_privileged(const struct identity *identity)
+static bool still_privileged(const struct identity *identity, bool was_root)
 {
 	uid_t ruid;
 	uid_t euid;
@@ -249,6 +249,9 @@ static bool still_privileged(const struct identity *identity)
 	if (capng_get_caps_process() < 0)
 		return true;
 	if (capng_have_capabilities(CAPNG_SELECT_CAPS) != CAPNG_NONE)
+		return true;
+	if (was_root &&
+	    capng_have_capabilities(CAPNG_SELECT_BOUNDS) != CAPNG_NONE)
 		return true;
 	if (identity->uid != 0 && setresuid(0, 0, 0) == 0)
 		return true;
@@ -270,9 +273,11 @@ static bool still_privileged(const struct identity *identity)
  */
 int rights_drop_all(const struct identity *identity)
 {
+	bool was_root = geteuid() == 0;
+
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return fail(errno, "cannot set no_new_privs");
-	if (geteuid() == 0) {
+	if (was_root) {
 		capng_clear(CAPNG_SELECT_BOUNDS);
 		if (capng_apply(CAPNG_SELECT_BOUNDS) < 0)
 			return fail(errno, "cannot drop the bounding set");
@@ -295,7 +300,7 @@ int rights_drop_all(const struct identity *identity)
 	 */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return fail(errno, "cannot close the memory to others");
-	if (still_privileged(identity))
+	if (still_privileged(identity, was_root))
 		return fail(EPERM, "cannot drop rights: some are left");
 
 	return 0;
