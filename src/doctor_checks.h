@@ -45,6 +45,7 @@ doctor_check check_ports;
 doctor_check check_records;
 doctor_check check_leftovers;
 doctor_check check_output;
+char *doctor_records(void);
 
 /* doctor_names.c */
 doctor_check check_names;

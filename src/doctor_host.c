@@ -274,7 +274,7 @@ int check_ports(const struct options *options)
 }
 
 /* Where the records of runs on this host are; the caller frees it. */
-static char *records_directory(void)
+char *doctor_records(void)
 {
 	autoclose int socket_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -284,7 +284,7 @@ static char *records_directory(void)
 /* Taken away again under its lock, so that nobody takes it for a dead run's. */
 int check_records(const struct options *options)
 {
-	autofree char *dir = records_directory();
+	autofree char *dir = doctor_records();
 	autofree char *path = xasprintf("%s/" MARK ".%d", dir, (int)getpid());
 	autoclose int fd = state_open(dir, path);
 	int ret;
@@ -304,7 +304,7 @@ int check_records(const struct options *options)
 
 int check_leftovers(const struct options *options)
 {
-	autofree char *dir = records_directory();
+	autofree char *dir = doctor_records();
 
 	(void)options;
 	if (stale_count(dir))

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -26,6 +27,8 @@
 #include "base/rights.h"
 #include "doctor_checks.h"
 #include "netlink/rtnl.h"
+#include "stale.h"
+#include "state.h"
 
 /* TEST-NET-1 (RFC 5737), and the port where everything is discarded. */
 #define HOST	 "192.0.2.2"
@@ -156,6 +159,23 @@ static int build_host(void)
 	return ret < 0 ? ret : take_fd(&hears);
 }
 
+/*
+ * Whoever finds the mark, and nobody who holds it, knows that the records
+ * beside it are of a host that goes with us: if all of us are killed, nobody
+ * can look there as the next run does. Returns a descriptor the caller owns, or
+ * -errno: then there can be no records either.
+ */
+static int leave_mark(const char *dir, const char *mark)
+{
+	for (;;) {
+		autoclose int fd = state_open(dir, mark);
+		int ret = fd < 0 ? fd : state_lock(fd, LOCK_EX);
+
+		if (ret < 0 || state_is_current(fd, mark))
+			return ret < 0 ? ret : take_fd(&fd);
+	}
+}
+
 /* Nobody reads what is written there before the end. */
 static int open_memory(const char *name)
 {
@@ -168,8 +188,6 @@ static void be_trial(int trace, int messages)
 {
 	autoclose int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-	/* Whoever ends our job ends this by itself, and in order. */
-	setsid();
 	dup2(null, STDIN_FILENO);
 	dup2(trace, STDOUT_FILENO);
 	dup2(messages, STDERR_FILENO);
@@ -234,17 +252,16 @@ static int hear_knock(int hears)
 	return 0;
 }
 
-int check_run(const struct options *options)
+/* A run, from the host that was made for it to what @hears beyond. */
+static int run_trial(int hears)
 {
-	autoclose int hears = build_host();
 	autoclose int trace = open_memory("trace");
 	autoclose int messages = open_memory("messages");
 	autoclose int pidfd = -1;
 	int wstatus, ret;
 	pid_t pid;
 
-	(void)options;
-	if (hears < 0 || trace < 0 || messages < 0)
+	if (trace < 0 || messages < 0)
 		return -1;
 	pid = proc_fork(&pidfd);
 	if (pid < 0)
@@ -262,7 +279,37 @@ int check_run(const struct options *options)
 	if (lseek(trace, 0, SEEK_END) < TRACE_MIN)
 		return refuse("a packet that was sent in a trial run is not in "
 			      "the trace");
-	note("works: a packet was sent, translated, received and captured");
 
 	return 0;
+}
+
+int check_run(const struct options *options)
+{
+	autofree char *dir = NULL;
+	autofree char *mark = NULL;
+	autoclose int hears = -1;
+	autoclose int held = -1;
+	int ret;
+
+	(void)options;
+	/* Whoever ends the job lets this end by itself, and in order. */
+	setsid();
+	stale_trials();
+	hears = build_host();
+	if (hears < 0)
+		return hears;
+	dir = doctor_records();
+	mark = xasprintf("%s/" STATE_TRIAL, dir);
+	held = leave_mark(dir, mark);
+	if (held < 0)
+		debug("cannot mark the records of a trial: %s",
+		      strerror(-held));
+	ret = run_trial(hears);
+	unlink(mark);
+	state_remove_directories(dir);
+	if (!ret)
+		note("works: a packet was sent, translated, received and "
+		     "captured");
+
+	return ret;
 }

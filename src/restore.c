@@ -105,7 +105,7 @@ void restore_sysctl(struct restore *restore, int fd)
 	autofree char *what = NULL;
 	int ret;
 
-	if (!read_record(fd, text, sizeof(text)) ||
+	if (restore->gone || !read_record(fd, text, sizeof(text)) ||
 	    sscanf(text, "%511s %63s %63s %63s", name, old, ours, all) != 4 ||
 	    !is_ours(name, "net/") || strstr(name, "/../") ||
 	    !sysctl_exists(name) || sysctl_is(name, old))
@@ -342,15 +342,16 @@ static void restore_cgroup(struct restore *restore, const char *path)
 static const struct {
 	const char *word;
 	bool stale; /* one's own takes a while, and goes behind the prompt */
+	bool netns; /* goes with the network namespace */
 	void (*restore)(struct restore *restore, const char *rest);
 } kinds[] = {
-	{ "rule ", false, restore_rule },
-	{ "to ", false, restore_rule_to },
-	{ "accepts ", false, restore_accepts },
-	{ "legacy ", false, restore_legacy },
-	{ "link ", true, restore_link },
-	{ "table ", true, restore_table },
-	{ "cgroup ", false, restore_cgroup },
+	{ "rule ", false, true, restore_rule },
+	{ "to ", false, true, restore_rule_to },
+	{ "accepts ", false, true, restore_accepts },
+	{ "legacy ", false, true, restore_legacy },
+	{ "link ", true, true, restore_link },
+	{ "table ", true, true, restore_table },
+	{ "cgroup ", false, false, restore_cgroup },
 };
 
 /* clang-format on */
@@ -369,7 +370,8 @@ static void restore_line(struct restore *restore, const char *line)
 		size_t length = strlen(kinds[i].word);
 
 		if (!strncmp(line, kinds[i].word, length) &&
-		    (restore->stale || !kinds[i].stale))
+		    (restore->stale || !kinds[i].stale) &&
+		    !(restore->gone && kinds[i].netns))
 			kinds[i].restore(restore, line + length);
 	}
 }

@@ -16,6 +16,7 @@ struct restore {
 	struct nft *nft;   /* likewise; or NULL for one of its own */
 	bool stale;	   /* the run is dead, and others put it back */
 	bool aloud;	   /* the user asked for it: tell each thing */
+	bool gone;	   /* with its network namespace, and all in that */
 	const char *lives; /* the records of all that live, if stale */
 	unsigned found;
 	unsigned failed; /* and what is to be done was told */

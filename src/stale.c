@@ -165,6 +165,52 @@ unsigned stale_count(const char *dir)
 	return count;
 }
 
+static void count_name(const char *dir, const char *name, void *context)
+{
+	unsigned *count = context;
+
+	(void)dir;
+	(void)name;
+	++*count;
+}
+
+/* Nobody holds its mark: the trial's namespace goes with who is left in it. */
+static void forget_trial(const char *top, const char *name, void *context)
+{
+	autofree char *dir = xasprintf("%s/%s", top, name);
+	autofree char *mark = xasprintf("%s/" STATE_TRIAL, dir);
+	autoclose int fd = take(mark);
+	unsigned left = 0;
+
+	if (fd < 0)
+		return;
+	each_name(dir, put_back, context);
+	each_name(dir, count_name, &left);
+	if (left)
+		return;
+	unlink(mark);
+	rmdir(dir);
+}
+
+static void forget_trials(struct look *look)
+{
+	look->restore.gone = true;
+	each_name(STATE_DIR, forget_trial, look);
+	look->restore.gone = false;
+}
+
+/*
+ * Put back what killed trial runs of --doctor left, each on a host of its own
+ * that nobody can look at any more. Only what cannot be put back is told.
+ */
+void stale_trials(void)
+{
+	struct look look = { .restore = { .stale = true } };
+
+	forget_trials(&look);
+	buf_free(&look.lives);
+}
+
 /* Records that are for a look from another network namespace. */
 struct elsewhere {
 	const char *here;
@@ -217,6 +263,7 @@ int stale_cleanup(void)
 	dir = state_directory(rtnl_fd(look.restore.rtnl));
 	read_lives(&look, dir);
 	each_name(dir, put_back, &look);
+	forget_trials(&look);
 	buf_free(&look.lives);
 	tell(&look, dir);
 	state_remove_directories(dir);

@@ -6,6 +6,7 @@
 
 void stale_restore(struct rtnl *rtnl, const char *dir);
 unsigned stale_count(const char *dir);
+void stale_trials(void);
 int stale_cleanup(void);
 
 #endif

@@ -10,6 +10,9 @@
 #define STATE_RUN    "run."
 #define STATE_SYSCTL "sysctl."
 
+/* Beside them where the namespace goes with its runs; see doctor_trial.c. */
+#define STATE_TRIAL ".trial"
+
 char *state_directory(int socket);
 int state_open(const char *dir, const char *path);
 int state_lock(int fd, int how);

@@ -162,6 +162,9 @@ KERNEL = [
     ("capture", "option 263 5", "problem", "ring|memory"),
     ("sockets", "socket 16 4", "problem", "diagnosis"),
     ("sockets", "send 15000500 63000500", "warning", "DIAG_DESTROY"),
+    # Of IPv4 those of a protocol that nobody knows.
+    ("sockets", "send 000000000206 000000000263", "warning", "of TCP sockets"),
+    ("sockets", "send 000000000211 000000000263", "warning", "of UDP sockets"),
     ("memory", "memory", "warning", "MiB"),
 ]
 
@@ -393,21 +396,23 @@ def test_what_no_check_knows_of(host):
     assert {line[0] for line in found.values()} == {"ok"}
 
 
-@pytest.mark.parametrize("where", ["front", "group"])
-def test_killed(host, where):
-    """Killed at any moment it leaves nothing that --cleanup does not find."""
-    for turn in range(6):
-        doctor = host.lab.popen([host.lab.nsntrace_path, "--doctor"])
-        # After some more lines each time.
-        for _ in range(5 * turn):
-            doctor.stdout.readline()
-        if where == "front":
-            doctor.kill()
-        else:
-            os.killpg(doctor.pid, 9)
-        doctor.communicate(timeout=30)
-        host.lab.nsntrace("--cleanup", check=True)
-        host.lab.wait_state(host.before, 20)
+def test_no_legacy_command(lab):
+    """Rules that only a command of old can change, which is not installed."""
+    host = Host(lab)
+    lab.sh("""
+iptables-legacy -P FORWARD DROP
+mkdir bin
+mount --bind /usr/sbin bin
+mount -t tmpfs bin /usr/sbin
+ln -s "$1"/bin/* /usr/sbin
+rm /usr/sbin/iptables-legacy
+""", lab.dir)
+    changes = host.changes()
+    assert list(changes) == ["firewall"]
+    status, text, hint = changes["firewall"]
+    assert status == "warning" and "by iptables-legacy: No such" in text
+    assert "install" in hint
+    assert host.works()
 
 
 def test_port_in_use(host):
