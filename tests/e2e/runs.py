@@ -6,7 +6,7 @@
                                  soon as it has been executed
     status(pid)               -> dict of /proc/PID/status
     alive(lab, *args)         -> the host's processes with these arguments
-    read_until(stream, text)  -> all lines up to the one with the text
+    read_until(stream, *texts) -> all lines, until each text was in one
     held(pid)                 context manager: its main thread does not run
     settled(lab, before)      wait until the host is as it was
     program(name)             path of a helper under tests/e2e/programs
@@ -15,6 +15,7 @@
 import contextlib
 import ctypes
 import os
+import select
 import signal
 from pathlib import Path
 
@@ -76,10 +77,12 @@ def alive(lab, *args):
             if one.args == list(args) and one.state not in "ZX"]
 
 
-def read_line(stream):
+def read_line(stream, timeout=60):
     """One line and no byte more: what a stream buffers, communicate() misses."""
     line = b""
     while not line.endswith(b"\n"):
+        assert select.select([stream], [], [], timeout)[0], (
+            f"no line in {timeout} s, but {line}")
         byte = os.read(stream.fileno(), 1)
         if not byte:
             break
@@ -87,11 +90,12 @@ def read_line(stream):
     return line.decode(errors="replace")
 
 
-def read_until(stream, text):
+def read_until(stream, *texts):
+    """Several texts may come in any order, or in one line."""
     lines = []
-    while not lines or text not in lines[-1]:
+    while not all(any(text in line for line in lines) for text in texts):
         line = read_line(stream)
-        assert line, f"no {text!r} in {lines}"
+        assert line, f"not all of {texts} in {lines}"
         lines.append(line)
     return lines
 
