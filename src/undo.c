@@ -276,13 +276,64 @@ static char *path_of(const struct undo *undo, const char *name)
 }
 
 /*
+ * Set a value whose record is still empty, and hold it. Returns 0, 1 if others
+ * were quicker, or a negative errno, reported.
+ */
+static int set_and_hold(struct undo *undo, const char *name, const char *value,
+			char **path, int *fd)
+{
+	int ret = state_lock(*fd, LOCK_EX);
+
+	if (ret < 0)
+		return forgo(path, fd, -ret);
+	/* Changing the lock lets others in between. */
+	if (!state_is_current(*fd, *path) || is_empty(*fd) <= 0)
+		return 1;
+	ret = set_first(*fd, name, value, *path);
+	if (ret <= 0) {
+		unlink(*path);
+		return ret;
+	}
+	/* Likewise: who had joined us may have put the old one back. */
+	ret = state_lock(*fd, LOCK_SH);
+	if (ret < 0)
+		return forgo(path, fd, -ret);
+	if (!state_is_current(*fd, *path))
+		return 1;
+	hold(undo, path, fd);
+
+	return 0;
+}
+
+/* Set and hold a value, whoever needs it already. As set_and_hold(). */
+static int settle(struct undo *undo, const char *name, const char *value,
+		  char **path, int *fd)
+{
+	int ret = state_lock(*fd, LOCK_SH);
+
+	if (!ret && !state_is_current(*fd, *path))
+		return 1;
+	if (!ret)
+		ret = is_empty(*fd);
+	if (ret < 0)
+		return forgo(path, fd, -ret);
+	if (ret)
+		return set_and_hold(undo, name, value, path, fd);
+	ret = join(name, value);
+	if (!ret)
+		hold(undo, path, fd);
+
+	return ret;
+}
+
+/*
  * Set a sysctl for as long as any run needs it. Returns 0, or a negative errno
  * already reported.
  */
 int undo_sysctl(struct undo *undo, const char *name, const char *value)
 {
 	autofree char *path = path_of(undo, name);
-	int ret;
+	int ret = 1;
 
 	if (undo->unrecorded)
 		return set_for_good(undo, name, value);
@@ -290,36 +341,15 @@ int undo_sysctl(struct undo *undo, const char *name, const char *value)
 	if (is_held(undo, path))
 		return join(name, value);
 
-	for (;;) {
+	while (ret > 0) {
 		autoclose int fd = state_open(undo->dir, path);
 
 		if (fd < 0)
 			return fail(-fd, "cannot open %s", path);
-		ret = state_lock(fd, LOCK_SH);
-		if (!ret && !state_is_current(fd, path))
-			continue;
-		if (!ret)
-			ret = is_empty(fd);
-		if (ret < 0)
-			return forgo(&path, &fd, -ret);
-		if (!ret) {
-			ret = join(name, value);
-			if (!ret)
-				hold(undo, &path, &fd);
-			return ret;
-		}
-		/* Changing the lock lets others in between: look again. */
-		ret = state_lock(fd, LOCK_EX);
-		if (ret < 0)
-			return forgo(&path, &fd, -ret);
-		if (!state_is_current(fd, path) || is_empty(fd) <= 0)
-			continue;
-		ret = set_first(fd, name, value, path);
-		if (ret <= 0) {
-			unlink(path);
-			return ret;
-		}
+		ret = settle(undo, name, value, &path, &fd);
 	}
+
+	return ret;
 }
 
 static int record(struct undo *undo, const char *line)
