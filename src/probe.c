@@ -229,7 +229,7 @@ static void probe_kernel(struct facts *facts)
 	const char *device = facts->device.name;
 	char name[80];
 
-	facts->ip6_kernel = access("/proc/net/if_inet6", F_OK) == 0;
+	facts->ip6_kernel = file_exists("/proc/net/if_inet6");
 	facts->ip6 = facts->ip6_kernel &&
 		     !sysctl_is("net/ipv6/conf/all/disable_ipv6", "1");
 	facts->ip6_forwards = sysctl_is("net/ipv6/conf/all/forwarding", "1");
@@ -278,12 +278,11 @@ static int probe_names(struct facts *facts)
 	if (ret < 0)
 		return ret;
 
-	facts->resolved =
-		access("/run/systemd/resolve/stub-resolv.conf", F_OK) == 0;
+	facts->resolved = file_exists("/run/systemd/resolve/stub-resolv.conf");
 	/* A service that is not at work yet may be, before the run ends. */
 	for (size_t i = 0; i < sizeof(name_services) / sizeof(*name_services);
 	     i++) {
-		if (access(name_services[i].directory, F_OK) == 0)
+		if (file_exists(name_services[i].directory))
 			facts->hidden[facts->hidden_count++] =
 				name_services[i].socket;
 	}

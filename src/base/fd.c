@@ -42,6 +42,12 @@ bool means_absent(int err)
 	return err == ENOENT || err == ENOTDIR || err == ELOOP;
 }
 
+/* Whether there is a file; so there is where one cannot look. */
+bool file_exists(const char *path)
+{
+	return access(path, F_OK) == 0 || !means_absent(errno);
+}
+
 /* Hand the descriptor on: the caller owns what is returned, *@fd is closed. */
 int take_fd(int *fd)
 {

@@ -15,6 +15,7 @@ void fd_close(int *fd);
 void free_pointer(void *pointer);
 int take_fd(int *fd);
 bool means_absent(int err);
+bool file_exists(const char *path);
 int write_all(int fd, const void *bytes, size_t size);
 int fd_close_inherited(void);
 void fd_close_others(int *keep, size_t count);

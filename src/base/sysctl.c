@@ -61,14 +61,17 @@ int sysctl_try(const char *name)
 	return fd < 0 ? fd : 0;
 }
 
-/* Whether this kernel, or this interface, has the value at all. */
+/*
+ * Whether this kernel, or this interface, has the value at all. So has it what
+ * cannot be looked at: its use tells why.
+ */
 bool sysctl_exists(const char *name)
 {
 	char path[256];
 
 	snprintf(path, sizeof(path), "/proc/sys/%s", name);
 
-	return access(path, F_OK) == 0;
+	return file_exists(path);
 }
 
 /* Whether the value can be read and equals @value. */
