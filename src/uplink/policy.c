@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,11 +100,21 @@ static void choose(struct routes *routes)
 }
 
 /*
- * Have a copy of @new for the copy @old; either may be NULL for none. There is
- * no moment without a route, in which the program would get an error.
+ * Whether a route can be without its copy: what the kernel takes from others it
+ * may turn down from us, and some go with the device in this moment.
  */
-static void exchange(const struct uplink *uplink, const struct route *old,
-		     const struct route *new)
+static bool is_dispensable(int err)
+{
+	return err != ENOMEM && err != ENOBUFS && err != EPERM;
+}
+
+/*
+ * Have a copy of @new for the copy @old; either may be NULL for none. There is
+ * no moment without a route, in which the program would get an error. Returns 0
+ * or a negative errno, reported.
+ */
+static int exchange(const struct uplink *uplink, const struct route *old,
+		    const struct route *new)
 {
 	int ret;
 
@@ -124,21 +135,25 @@ static void exchange(const struct uplink *uplink, const struct route *old,
 			rtnl_route_add(uplink->host, &copy);
 	}
 	ret = rtnl_commit(uplink->host);
-	/* -ESRCH: it went with the device in this moment. */
-	if (ret < 0 && ret != -ESRCH)
+	if (ret < 0 && !is_dispensable(-ret))
+		return fail(-ret, "cannot %s", rtnl_failed(uplink->host));
+	if (ret < 0)
 		debug("cannot %s: %s", rtnl_failed(uplink->host),
 		      strerror(-ret));
+
+	return 0;
 }
 
 /* Go through both lists, which are in the same order, side by side. */
-static void reconcile(const struct comparison *both)
+static int reconcile(const struct comparison *both)
 {
+	int ret = 0;
 	const struct routes *wanted = &both->wanted;
 	const struct routes *copies = &both->copies;
 	size_t i = 0;
 	size_t j = 0;
 
-	while (i < wanted->count || j < copies->count) {
+	while (!ret && (i < wanted->count || j < copies->count)) {
 		const struct route *new =
 			i < wanted->count ? &wanted->route[i] : NULL;
 		const struct route *old =
@@ -153,8 +168,10 @@ static void reconcile(const struct comparison *both)
 		j += old != NULL;
 		if (!new || !old || new->index != old->index ||
 		    !ip_equal(&new->gateway, &old->gateway))
-			exchange(both->uplink, old, new);
+			ret = exchange(both->uplink, old, new);
 	}
+
+	return ret;
 }
 
 /*
@@ -173,11 +190,11 @@ int policy_follow(const struct uplink *uplink, uint32_t device)
 		return fail(-ret, "cannot read the routes of this host");
 	choose(&both.wanted);
 	choose(&both.copies);
-	reconcile(&both);
+	ret = reconcile(&both);
 	routes_free(&both.wanted);
 	routes_free(&both.copies);
 
-	return 0;
+	return ret;
 }
 
 static int install_family(const struct uplink *uplink, sa_family_t family)
