@@ -116,6 +116,14 @@ static int open_as_root(const char *path)
 	return take_fd(&fd);
 }
 
+static bool is_fifo(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+/* As outfile_open(), but nothing is cut. */
 static int open_for(const char *path, const struct identity *user)
 {
 	int ret = rights_borrow_files(user);
@@ -131,8 +139,14 @@ static int open_for(const char *path, const struct identity *user)
 	}
 	if ((fd == -EACCES || fd == -EPERM) && user->uid != 0 && getuid() == 0)
 		fd = open_as_root(path);
+	if (fd >= 0 || (fd == -ENXIO && is_fifo(path)))
+		return fd;
+	if (fd == -EEXIST)
+		return refuse("cannot write to '%s': it is a symbolic link "
+			      "that leads nowhere",
+			      path);
 
-	return fd;
+	return fail(-fd, "cannot write to '%s'", path);
 }
 
 /*
@@ -146,17 +160,11 @@ int outfile_open(const char *path, const struct identity *user)
 	autoclose int fd = open_for(path, user);
 	struct stat status;
 
-	if (fd == -ENXIO && stat(path, &status) == 0 &&
-	    S_ISFIFO(status.st_mode))
-		return take_fd(&fd);
-	if (fd == -EEXIST)
-		return refuse("cannot write to '%s': it is a symbolic link "
-			      "that leads nowhere",
-			      path);
 	if (fd < 0)
-		return fail(-fd, "cannot write to '%s'", path);
-	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-	    ftruncate(fd, 0) < 0)
+		return take_fd(&fd);
+	if (fstat(fd, &status) < 0)
+		return fail(errno, "cannot look at '%s'", path);
+	if (S_ISREG(status.st_mode) && ftruncate(fd, 0) < 0)
 		return fail(errno, "cannot truncate '%s'", path);
 
 	return take_fd(&fd);
