@@ -227,8 +227,11 @@ static void start(struct front *front, const struct message *message)
 static void hear_keeper(struct front *front)
 {
 	struct message message;
+	int ret = channel_receive(front->channel, &message);
 
-	if (channel_receive(front->channel, &message) <= 0) {
+	if (ret < 0)
+		fail(-ret, "cannot hear the keeper process");
+	if (ret <= 0) {
 		front->lost = !front->finished;
 		front->finished = true;
 		return;

@@ -43,6 +43,10 @@
 /* How long what was captured may take to be saved when the run breaks off. */
 #define SAVE_MS 500
 
+/* How long somebody's end may take to show: some looks, each of some time. */
+#define LAST_WORDS_MS	 10
+#define LAST_WORDS_TURNS 100
+
 /* Everything that changes the host or needs to know what was changed. */
 static int prepare(struct keeper *keeper)
 {
@@ -207,6 +211,20 @@ static int set_up(struct keeper *keeper)
 	program_release(&keeper->program);
 
 	return 0;
+}
+
+/*
+ * Who could not be reached in set-up has ended, and may have said why. What
+ * else has failed has been told by now, or the run is broken off already.
+ */
+static void hear_last_words(struct keeper *keeper)
+{
+	for (int i = 0; i < LAST_WORDS_TURNS; i++) {
+		if (keeper->broken || log_told_error())
+			break;
+		keeper_turn(keeper, LAST_WORDS_MS);
+	}
+	keeper_break_off(keeper);
 }
 
 /* The program's life, and with --wait that of all its descendants. */
@@ -438,7 +456,7 @@ void keeper_main(const struct plan *plan, const struct heritage *heritage,
 	if (open_signals(&keeper) < 0)
 		_exit(1);
 	if (set_up(&keeper) < 0 && !keeper.exec_error && !keeper.ended)
-		keeper_break_off(&keeper);
+		hear_last_words(&keeper);
 	else
 		watch_over(&keeper);
 	end(&keeper);

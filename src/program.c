@@ -104,7 +104,12 @@ static void become_program(const struct plan *plan,
 	proc_die_with_parent(keeper);
 
 	report(door, PROGRAM_PREPARED, 0, mount_ns);
-	if (channel_receive(door, &released) <= 0)
+	ret = channel_receive(door, &released);
+	if (ret < 0) {
+		fail(-ret, "cannot hear the keeper process");
+		give_up(door, PROGRAM_SETUP, 0);
+	}
+	if (!ret)
 		_exit(125);
 
 	if (heritage->ignores_child)
@@ -121,7 +126,8 @@ static pid_t fork_program(struct cgroup *cgroup, int *pidfd)
 
 	if (cgroup->dir >= 0) {
 		pid = proc_fork_into_cgroup(cgroup->dir, pidfd);
-		if (pid >= 0)
+		/* Too many processes are too many without it as well. */
+		if (pid >= 0 || pid == -EAGAIN || pid == -ENOMEM)
 			return pid;
 		debug("cannot use cgroup %s: %s", cgroup->path,
 		      strerror((int)-pid));

@@ -395,7 +395,7 @@ static int live_batch(struct source *source, struct queue *queue, int wake_fd)
 	fds[lanes] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
 
 	if (poll(fds, lanes + 1, live->unsettled ? RING_SETTLE_MS : -1) < 0)
-		return errno == EINTR ? 1 : -errno;
+		return errno == EINTR || errno == ENOMEM ? 1 : -errno;
 	if (fds[lanes].revents)
 		return 0;
 	read_round(live, queue);

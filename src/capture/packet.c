@@ -388,7 +388,7 @@ static int packet_batch(struct source *source, struct queue *queue, int wake_fd)
 	};
 
 	if (poll(fds, 2, packet->unsettled ? RING_SETTLE_MS : -1) < 0)
-		return errno == EINTR ? 1 : -errno;
+		return errno == EINTR || errno == ENOMEM ? 1 : -errno;
 	if (fds[1].revents)
 		return 0;
 	read_round(packet, queue);
