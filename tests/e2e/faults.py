@@ -5,8 +5,9 @@
     run(lab, faults, *args) -> Faulty: a run of nsntrace with these arguments
                                returncode, stdout, stderr, calls; hits, for
                                each of the faults that there were the number of
-                               calls before it; roles, a dict of names ("front",
-                               "keeper", ...) to keys
+                               calls before it; roles, a dict of keys to names
+                               ("front", "keeper", ...), and keys, the reverse
+    run(..., known=roles)   as the roles of a recording tell
     Fault(key, call, nth, what)   what is an errno's name or a list of keys
     recorded(lab, *args)    -> Faulty without faults
     spread(list, count)     -> so many of them, from everywhere; all if None
@@ -30,7 +31,8 @@ from runs import program
 
 Call = namedtuple("Call", "key role name nth args operand phase")
 Fault = namedtuple("Fault", "key call nth what")
-Faulty = namedtuple("Faulty", "returncode stdout stderr calls hits roles")
+Faulty = namedtuple("Faulty",
+                    "returncode stdout stderr calls hits keys roles")
 # By the names that processes give themselves.
 _ROLES = {"nsntrace": "filter", "nsntrace-keeper": "keeper",
           "nsntrace-tracer": "tracer", "nsntrace-relay": "relay"}
@@ -104,7 +106,7 @@ def _placed(calls, roles):
         yield Call(key, role, name, nth, args, operand, phase)
 
 
-def run(lab, faults, *args, timeout=30, env=None, **options):
+def run(lab, faults, *args, known=None, timeout=30, env=None, **options):
     argv = [built(lab), "fault.log"]
     for fault in faults:
         argv += _argument(fault)
@@ -113,9 +115,12 @@ def run(lab, faults, *args, timeout=30, env=None, **options):
     log = lab.dir / "fault.log"
     calls, roles, hits = _read(log)
     log.unlink()
+    # Who was killed has not said how it calls itself.
+    roles = {**(known or {}), **roles}
     return Faulty(done.returncode, done.stdout, done.stderr,
                   list(_placed(calls, roles)), hits,
-                  {role: key for key, role in reversed(roles.items())})
+                  {role: key for key, role in sorted(roles.items(), reverse=True)},
+                  roles)
 
 
 def recorded(lab, *args):

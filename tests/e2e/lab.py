@@ -76,9 +76,6 @@ LONG = os.environ.get("NSNTRACE_LONG") == "1"
 
 INTERNET = ("203.0.113.80", "2001:db8:80::80")  # every server answers there
 
-# Whether there is time for what takes more than a few seconds.
-LONG = os.environ.get("NSNTRACE_LONG") == "1"
-
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -13,15 +13,19 @@
  * costs little, works with programs that are setuid, and one process can be
  * meant without a word of those beside it.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,11 +33,13 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define TASKS_MAX 1024
 #define CALLS_MAX 512
+#define FDS_MAX	  64
 #define KEY_SIZE  32
 
 struct fault {
@@ -51,6 +57,8 @@ struct task {
 	unsigned children;
 	unsigned threads;
 	unsigned short calls[CALLS_MAX];
+	uint16_t asked[FDS_MAX]; /* by netlink, on each descriptor */
+	struct seccomp_data latest;
 };
 
 static struct task tasks[TASKS_MAX];
@@ -128,6 +136,26 @@ static void note_children(struct task *parent)
 		fclose(file);
 }
 
+/* The same for the threads of @first, whichever of them is the first to run. */
+static void note_threads(struct task *first)
+{
+	char path[64];
+	const struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", first->group);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		pid_t tid = atoi(entry->d_name);
+
+		if (tid > 0 && !find_task(tid))
+			snprintf(add_task(tid, first->group)->key, KEY_SIZE,
+				 "%.20s+%u", first->key, ++first->threads);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 /*
  * Who makes a call for the first time. Its elder siblings have a key by then,
  * as those were noted when their parent went on to fork(2) again.
@@ -140,18 +168,19 @@ static struct task *meet(pid_t tid)
 
 	read_ids(tid, &group, &parent);
 	relative = find_task(group == tid ? parent : group);
-	if (relative && group == tid)
-		note_children(relative);
-	task = find_task(tid);
-	if (task)
-		return task;
+	/* Lists may lack some while others end; this one waits for us. */
+	for (int i = 0; relative && i < 1000; i++) {
+		if (group == tid)
+			note_children(relative);
+		else
+			note_threads(relative);
+		task = find_task(tid);
+		if (task)
+			return task;
+	}
 
 	task = add_task(tid, group);
-	if (relative && group != tid)
-		snprintf(task->key, KEY_SIZE, "%.20s+%u", relative->key,
-			 ++relative->threads);
-	else
-		strcpy(task->key, task_count == 1 ? "0" : "?");
+	strcpy(task->key, task_count == 1 ? "0" : "?");
 
 	return task;
 }
@@ -219,14 +248,52 @@ static void read_operand(pid_t tid, const struct seccomp_data *data, char *text,
 	text[strcspn(text, "\n")] = '\0';
 }
 
-static void log_call(const struct task *task, const struct seccomp_data *data,
-		     unsigned nth)
+/* What is asked by netlink, of a batch of nftables first; 0: another call. */
+static uint16_t read_request(pid_t tid, const struct seccomp_data *data)
 {
-	char operand[128];
+	struct nlmsghdr request[2] = { { 0 } };
+	struct iovec ours = { request, sizeof(*request) };
+	struct iovec theirs = { (void *)data->args[1], sizeof(*request) };
 
-	read_operand(task->tid, data, operand, sizeof(operand));
+	if (data->nr != SYS_sendto || data->args[2] < sizeof(*request) ||
+	    process_vm_readv(tid, &ours, 1, &theirs, 1, 0) < 0 ||
+	    request->nlmsg_len > data->args[2])
+		return 0;
+	/* Of another family this is RTM_NEWLINK, which is longer. */
+	if (request->nlmsg_type != NFNL_MSG_BATCH_BEGIN ||
+	    request->nlmsg_len > NLMSG_LENGTH(sizeof(struct nfgenmsg)))
+		return request->nlmsg_type;
+	ours.iov_base = &request[1];
+	theirs.iov_base = (char *)data->args[1] + request->nlmsg_len;
+	process_vm_readv(tid, &ours, 1, &theirs, 1, 0);
+
+	return request[1].nlmsg_type;
+}
+
+/* What a socket was asked last is what its next messages are about. */
+static void note_request(struct task *task, const struct seccomp_data *data)
+{
+	uint16_t type = read_request(task->tid, data);
+
+	if (type || data->nr == SYS_close)
+		task->asked[data->args[0] % FDS_MAX] = type;
+}
+
+/* Recordings tell of what a call is: that costs more than all the rest. */
+static void log_call(const struct task *task, const struct seccomp_data *data,
+		     unsigned nth, bool fails)
+{
+	uint16_t asked = task->asked[data->args[0] % FDS_MAX];
+	char operand[128] = "";
+
+	if (asked && (data->nr == SYS_sendto || data->nr == SYS_recvmsg))
+		snprintf(operand, sizeof(operand), "netlink %x", asked);
+	else if (!fault_count || fails)
+		read_operand(task->tid, data, operand, sizeof(operand));
 	fprintf(record, "%s %d %u %llx %llx %llx %s\n", task->key, data->nr,
 		nth, data->args[0], data->args[1], data->args[2], operand);
+	if (fails)
+		fprintf(record, "!\n");
 }
 
 /* What a process calls itself is known best when it ends. */
@@ -264,28 +331,29 @@ static bool kill_all(const char *victims, const struct task *task)
 	return suicide;
 }
 
-static void answer(int listener, const struct seccomp_notif *call,
-		   const struct task *task, unsigned nth)
+static const struct fault *find_fault(const struct task *task, int call,
+				      unsigned nth)
 {
-	struct seccomp_notif_resp response = {
-		.id = call->id,
-		.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE,
-	};
+	for (size_t i = 0; i < fault_count; i++)
+		if (faults[i].call == call && faults[i].nth == nth &&
+		    strcmp(faults[i].key, task->key) == 0)
+			return &faults[i];
 
-	for (size_t i = 0; i < fault_count; i++) {
-		const struct fault *fault = &faults[i];
+	return NULL;
+}
 
-		if (fault->call != call->data.nr || fault->nth != nth ||
-		    strcmp(fault->key, task->key) != 0)
-			continue;
-		fprintf(record, "! %s %d %u\n", task->key, fault->call, nth);
-		if (fault->victims && kill_all(fault->victims, task))
-			return;
+/* Who has been killed by now needs no answer. */
+static void answer(int listener, uint64_t id, const struct task *task,
+		   const struct fault *fault)
+{
+	struct seccomp_notif_resp response = { .id = id };
+
+	if (fault && fault->victims && kill_all(fault->victims, task))
+		return;
+	if (fault && fault->error)
 		response.error = -fault->error;
-		if (fault->error)
-			response.flags = 0;
-	}
-	/* Who has been killed meanwhile needs none. */
+	else
+		response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 	ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
@@ -298,9 +366,23 @@ static bool is_fork(int call)
 		;
 }
 
+/*
+ * The kernel makes writes to sysctls of networks again for as long as somebody
+ * else has its lock, with or without us in between.
+ */
+static bool is_again(struct task *task, const struct seccomp_data *data)
+{
+	bool same = memcmp(&task->latest, data, sizeof(*data)) == 0;
+
+	task->latest = *data;
+
+	return same && data->nr == SYS_write;
+}
+
 static void hear_call(int listener)
 {
 	struct seccomp_notif call = { 0 };
+	const struct fault *fault;
 	struct task *task;
 	unsigned nth;
 
@@ -309,13 +391,19 @@ static void hear_call(int listener)
 	task = find_task((pid_t)call.pid);
 	if (!task)
 		task = meet((pid_t)call.pid);
+	if (is_again(task, &call.data)) {
+		answer(listener, call.id, task, NULL);
+		return;
+	}
 	if (is_fork(call.data.nr))
 		note_children(task);
 	nth = ++task->calls[call.data.nr % CALLS_MAX];
-	log_call(task, &call.data, nth);
+	fault = find_fault(task, call.data.nr, nth);
+	note_request(task, &call.data);
+	log_call(task, &call.data, nth, fault);
 	if (call.data.nr == SYS_exit_group)
 		log_name(task);
-	answer(listener, &call, task, nth);
+	answer(listener, call.id, task, fault);
 }
 
 /* In the child, whose table of descriptors is ours: where the calls come. */
