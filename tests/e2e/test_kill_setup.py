@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """kill -9 while a run is set up or put away, and without a writable cgroup.
 
-strace makes exact kills, at the entry of a system call; the steps that -v tells
-give the others.
+At the steps that -v tells; test_kill_anywhere.py has all the others.
 """
 
 import os
-import re
 import signal
 
 import pytest
 
-from killing import PORT, RECORDED, SECONDS, Host, assert_shows, errors, strace
+from killing import PORT, SECONDS, Host, assert_shows, errors
 from lab import INTERNET, Lab
 from runs import alive, read_until, roles
 from waiting import wait_for
@@ -20,11 +18,6 @@ STEPS = ["started the keeper", "built the inner half", "built the host's half",
          "capturing, all rights dropped", "writing to", "releasing the program"]
 VICTIMS = [("front",), ("tracer",), ("relay",), ("keeper",),
            ("front", "tracer"), ("keeper", "front")]
-# Whoever is the first to make so many of these calls is killed at the last.
-CALLS = [("mkdir", 1), ("mkdir", 2), ("mkdir", 3), ("flock", 1), ("flock", 4),
-         ("unshare", 1), ("clone3", 1), ("setsockopt", 6), ("setresuid", 1),
-         ("setns", 1), ("unlink", 1), ("unlink", 3), ("rmdir", 1), ("rmdir", 2),
-         ("exit_group", 1)]
 
 
 @pytest.fixture(scope="module")
@@ -57,24 +50,6 @@ def test_at_a_step(host, victims):
         # keeper's leavings would be the next start's, not the next kill's.
         host.restored(victims)
     assert killed >= 3
-
-
-def who_died(log):
-    """strace's log tells the names that the processes gave themselves."""
-    names = dict(re.findall(r'^(\d+) .*PR_SET_NAME, "nsntrace-(\w+)"', log, re.M))
-    return {names.get(pid, "front or program") for pid in
-            re.findall(r"^(\d+) +\+\+\+ killed by SIGKILL", log, re.M)}
-
-
-@pytest.mark.parametrize("call,nth", CALLS, ids=lambda value: str(value))
-def test_at_a_call(host, call, nth):
-    """Killed between any two steps, a run leaves nothing that stays."""
-    strace(host.lab, "-e", f"trace=prctl,{call}",
-           "-e", f"inject={call}:signal=KILL:when={nth}",
-           host.lab.nsntrace_path, "-q", "-u", "nobody", "-d", "eth0", "true")
-    died = who_died((host.lab.dir / "strace.log").read_text())
-    assert died, f"nobody makes {nth} {call} calls"
-    host.restored(died, (*RECORDED, "rules", "routes"))
 
 
 @pytest.fixture(scope="module", params=["read-only", "unmounted"])
