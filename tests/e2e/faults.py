@@ -11,6 +11,8 @@
     Fault(key, call, nth, what)   what is an errno's name or a list of keys
     recorded(lab, *args)    -> Faulty without faults
     spread(list, count)     -> so many of them, from everywhere; all if None
+    part_of(call, count)    -> in which of so many parts it is tested, whatever
+                               else differs in somebody else's recording
 
 A call has a phase: "set-up" until the program is executed, then "run", and
 "tear-down" from its end on; None before main().
@@ -24,6 +26,7 @@ import errno
 import os
 import re
 import subprocess
+import zlib
 from collections import namedtuple
 from functools import lru_cache
 
@@ -127,6 +130,10 @@ def recorded(lab, *args):
     done = run(lab, [], *args)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done
+
+
+def part_of(call, count):
+    return zlib.crc32(f"{call.key} {call.name} {call.nth}".encode()) % count
 
 
 def spread(things, count):
