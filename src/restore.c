@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/sysctl.h"
 #include "legacy.h"
+#include "netlink/conntrack.h"
 #include "netlink/foreign.h"
 #include "netlink/nft.h"
 #include "routes.h"
@@ -271,6 +272,22 @@ static void restore_table(struct restore *restore, const char *name)
 	nft_close(nft);
 }
 
+/* Where the host cannot forget them, they end by themselves. */
+static void restore_connections(struct restore *restore, const char *text)
+{
+	struct nft *nft;
+	struct ip ip;
+	int count;
+
+	if (!ip_parse(text, &ip) || nft_open(&nft) < 0)
+		return;
+	count = conntrack_forget(nft, &ip);
+	nft_close(nft);
+	if (count > 0)
+		found(restore, "forgot %d %s of %s", count,
+		      count == 1 ? "connection" : "connections", text);
+}
+
 /* Only what has the run's own tag: a firewall may have been loaded anew. */
 static void restore_accepts(struct restore *restore, const char *tag)
 {
@@ -351,6 +368,7 @@ static const struct {
 	{ "legacy ", false, true, restore_legacy },
 	{ "link ", true, true, restore_link },
 	{ "table ", true, true, restore_table },
+	{ "connections ", true, true, restore_connections },
 	{ "cgroup ", false, false, restore_cgroup },
 };
 

@@ -409,6 +409,23 @@ int undo_table(struct undo *undo, const char *name)
 }
 
 /*
+ * Write down that the host will translate connections of @ip, which it knows
+ * for days where nobody sees their end. Nothing if that is no address. As
+ * undo_rule().
+ */
+int undo_connections(struct undo *undo, const struct ip *ip)
+{
+	char text[IP_TEXT_SIZE];
+	autofree char *line = NULL;
+
+	if (!ip->family)
+		return 0;
+	line = xasprintf("connections %s\n", ip_format(ip, text));
+
+	return record(undo, line);
+}
+
+/*
  * Write down that rules tagged @tag are about to be put into the firewall
  * tables of others. They are taken out over @nft, a socket on the host, which
  * stays the caller's and must live as long as the list: closing one that has

@@ -18,6 +18,7 @@ int undo_rule(struct undo *undo, const struct rule *rule);
 int undo_rule_to(struct undo *undo, const struct rule *rule);
 int undo_link(struct undo *undo, uint32_t index, const char *name);
 int undo_table(struct undo *undo, const char *name);
+int undo_connections(struct undo *undo, const struct ip *ip);
 int undo_accepts(struct undo *undo, struct nft *nft, const char *tag);
 int undo_legacy(struct undo *undo, sa_family_t family, const char *interface,
 		const char *tag);

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/sysctl.h"
+#include "netlink/conntrack.h"
 #include "netlink/nft.h"
 #include "routes.h"
 #include "uplink/answers.h"
@@ -300,13 +301,27 @@ static int watch_changes(void)
 	return watched ? 0 : fail(errno, "cannot watch this host");
 }
 
+/* What nobody puts back if keeper is killed; the link goes before the rest. */
+static int write_down(const struct uplink *uplink)
+{
+	const struct run *run = &uplink->run;
+	int ret = undo_link(uplink->undo, run->index, run->name);
+
+	if (!ret)
+		ret = undo_table(uplink->undo, run->name);
+	if (!ret)
+		ret = undo_connections(uplink->undo, &run->ip4);
+	if (!ret)
+		ret = undo_connections(uplink->undo, &run->ip6);
+
+	return ret;
+}
+
 static int nat_host(struct uplink *uplink)
 {
 	const struct facts *facts = uplink->plan->facts;
-	int ret = undo_link(uplink->undo, uplink->run.index, uplink->run.name);
+	int ret = write_down(uplink);
 
-	if (!ret)
-		ret = undo_table(uplink->undo, uplink->run.name);
 	if (!ret)
 		ret = add_tables(uplink);
 	/* Opened before the host is read: no change falls in between. */
@@ -408,7 +423,7 @@ static int nat_events(struct uplink *uplink)
 	return routes ? routes : rules;
 }
 
-static void nat_cut(struct uplink *uplink)
+static void cut_link(struct uplink *uplink)
 {
 	int ret;
 
@@ -421,6 +436,19 @@ static void nat_cut(struct uplink *uplink)
 }
 
 /*
+ * The host will not see connections end any more. What it has seen end it
+ * forgets by itself, at most two minutes later.
+ */
+static void nat_cut(struct uplink *uplink)
+{
+	cut_link(uplink);
+	if (nat.nft) {
+		conntrack_forget(nat.nft, &uplink->run.ip4);
+		conntrack_forget(nat.nft, &uplink->run.ip6);
+	}
+}
+
+/*
  * Tables without an owner (before Linux 5.12) go while the record tells of
  * them, and the link before: who lives on is not to send untranslated.
  */
@@ -429,7 +457,7 @@ static void nat_ended(struct uplink *uplink)
 	firewall_judge(uplink);
 	if (!nat.nft || nat.tables.owner)
 		return;
-	nat_cut(uplink);
+	cut_link(uplink);
 	nft_tables_delete(nat.nft, &nat.tables);
 }
 

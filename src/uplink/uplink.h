@@ -42,7 +42,10 @@ struct uplink_ops {
 	 * be told of its way, and take away what does not go by itself.
 	 */
 	void (*ended)(struct uplink *uplink);
-	/* Take the host's end away although the namespace lives on. */
+	/*
+	 * Take the host's end away although the namespace lives on, and what
+	 * the host knows of its connections.
+	 */
 	void (*cut)(struct uplink *uplink);
 	/* Let go of what dies with a descriptor. */
 	void (*down)(struct uplink *uplink);
