@@ -281,6 +281,14 @@ static int add_tables(struct uplink *uplink)
 		.egress = true,
 	};
 	ret = nft_tables_add(nat.nft, &nat.tables);
+	/*
+	 * Ours is the link of that name, so these are of a killed run that had
+	 * no place for a record, on a kernel where they have no owner.
+	 */
+	if (ret == -EEXIST) {
+		nft_tables_delete(nat.nft, &nat.tables);
+		ret = nft_tables_add(nat.nft, &nat.tables);
+	}
 
 	return ret < 0 ? fail(-ret, "cannot %s", nft_failed(nat.nft)) : 0;
 }

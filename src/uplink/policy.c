@@ -197,6 +197,19 @@ int policy_follow(const struct uplink *uplink, uint32_t device)
 	return ret;
 }
 
+/*
+ * -EEXIST: a killed run that had no place for a record has left it, and its
+ * number with that.
+ */
+static int commit(const struct uplink *uplink)
+{
+	int ret = rtnl_commit(uplink->host);
+
+	return ret < 0 && ret != -EEXIST
+		       ? fail(-ret, "cannot %s", rtnl_failed(uplink->host))
+		       : 0;
+}
+
 static int install_family(const struct uplink *uplink, sa_family_t family)
 {
 	const struct rule rule = {
@@ -216,10 +229,12 @@ static int install_family(const struct uplink *uplink, sa_family_t family)
 	if (ret < 0)
 		return ret;
 	rtnl_route_add(uplink->host, &unreachable);
+	ret = commit(uplink);
+	if (ret < 0)
+		return ret;
 	rtnl_rule_add(uplink->host, &rule);
-	ret = rtnl_commit(uplink->host);
 
-	return ret < 0 ? fail(-ret, "cannot %s", rtnl_failed(uplink->host)) : 0;
+	return commit(uplink);
 }
 
 /*

@@ -8,10 +8,10 @@ import signal
 import pytest
 
 from captures import packets, tcpdump_reads
-from killing import OURS, RECORDED, Host, kill_at_once
+from killing import OURS, RECORDED, Host, assert_shows, kill_at_once
 from lab import INTERNET, Lab
 from lacking import LINUX_5_10, LINUX_6_1, lacking
-from runs import program, settled, wait_roles
+from runs import alive, program, settled, wait_roles
 from waiting import wait_for
 
 PORT = 4242
@@ -101,6 +101,44 @@ def test_no_place_for_records(lab, how):
         if f"/net/{name}:0" in before["sysctls"]:
             lab.sysctl(f"net/{name}", 0)
     lab.wait_state(before)
+
+
+def test_number_of_a_killed_run(lab):
+    """Nothing tells the next run of what is left: if it gets the same number,
+    that is its own, and goes with it."""
+    lacking(lab, "owner")
+    lab.sh("mount -o remount,ro /run")
+    before = lab.state()
+    # Once, as these settings stay.
+    traced(lab)
+    wait_for(lambda: "nsn-" not in lab.sh("ip -o link"), 20, "end of the link")
+    before["sysctls"] = lab.state()["sysctls"]
+    lab.wait_state(before, 20)
+
+    def start():
+        # Of the process number that comes next the run makes its own.
+        lab.sh("echo 5000 >/proc/sys/kernel/ns_last_pid")
+        run = lab.popen_nsntrace("-d", "eth0", "-o", "x.pcap", "sleep", "1000")
+        roles = wait_roles(run.pid)
+        wait_for(lambda: alive(lab, "sleep", "1000"), 10, "program")
+        return run, roles
+
+    run, roles = start()
+    kill_at_once(run, roles)
+    run.communicate(timeout=20)
+    wait_for(lambda: not alive(lab, "sleep", "1000"), 10, "end of the program")
+    wait_for(lambda: "nsn-" not in lab.sh("ip -o link"), 20, "end of the link")
+    # Whose name nobody has a second time.
+    next(lab.cgroup.glob("nsntrace-*")).rmdir()
+    left = lab.state()
+    assert_shows(before, left, "nft", "rules", "routes")
+    run, roles = start()
+    number, = set(re.findall(r"nsn-\d+", lab.state()["nft"]))
+    assert number in left["nft"] and number in left["rules"]
+    os.kill(roles["program"], signal.SIGTERM)
+    assert run.communicate(timeout=20)[1].count("nsntrace: ") == 0
+    (lab.dir / "x.pcap").unlink()
+    lab.wait_state(before, 20)
 
 
 @pytest.fixture(scope="module")
