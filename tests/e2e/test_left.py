@@ -10,7 +10,7 @@ import pytest
 
 from freezing import without
 from lab import Lab
-from runs import alive, wait_roles
+from runs import alive, read_until, wait_roles
 from waiting import wait_for
 
 PYTHON = "/usr/bin/python3"
@@ -137,8 +137,8 @@ def test_wait_is_ended(host, name):
     front = host.popen_nsntrace("-v", "--wait", PYTHON, "-c", STUBBORN)
     wait_roles(front.pid, ["keeper"])
     wait_for(lambda: alive(host, "sleep", "993"))
-    wait_for(lambda: not [one for one in host.processes()
-                          if one.args[:2] == [PYTHON, "-c"]])
+    # Not before keeper knows: one that is just ending takes the signal along.
+    read_until(front.stderr, "the program has ended")
     assert front.poll() is None
     front.send_signal(getattr(signal, "SIG" + name))
     _, err = front.communicate(timeout=10)
