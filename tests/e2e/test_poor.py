@@ -141,6 +141,33 @@ def test_number_of_a_killed_run(lab):
     lab.wait_state(before, 20)
 
 
+def test_threaded_cgroup(lab):
+    """Where a cgroup holds threads only, no process can be born in it."""
+    before = lab.state()
+    cgroup = lab.cgroup / "threaded"
+    cgroup.mkdir()
+    (cgroup / "cgroup.type").write_text("threaded")
+
+    def there(*args):
+        return lab.run(["sh", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"',
+                        cgroup, lab.nsntrace_path, *args], timeout=60)
+
+    done = there("-o", "x.pcap", "sh", "-c", "sleep 997 >&- 2>&- & exit 3")
+    assert done.returncode == 3 and warnings(done) == []
+    assert "1 process of the program still runs" in done.stderr
+    left, = wait_for(lambda: alive(lab, "sleep", "997"), 10, "who is left")
+    os.kill(left.pid, signal.SIGKILL)
+    done = there("--lossless", "-o", "x.pcap", "true")
+    assert done.returncode == 125
+    assert "cannot use a cgroup for --lossless: Operation" in done.stderr
+    assert "\nwarning  cgroup: cannot make a process" in there("--doctor").stdout
+    (lab.dir / "x.pcap").unlink()
+    wait_for(lambda: "populated 0" in (cgroup / "cgroup.events").read_text(), 20,
+             "end of all in the cgroup")
+    cgroup.rmdir()
+    lab.wait_state(before, 20)
+
+
 @pytest.fixture(scope="module")
 def host(lab_module):
     made = Host(lab_module)
