@@ -269,3 +269,19 @@ def test_paused(kind):
         if switch:
             switch.thaw()
         lab.close()
+
+
+def test_legacy(lab):
+    """Rules of a killed run are taken out of iptables-legacy, and no others."""
+    lab.sh("iptables-legacy -P FORWARD DROP;"
+           " iptables-legacy -A FORWARD -i eth9 -j ACCEPT")
+    before = lab.sh("iptables-legacy -S")
+    front = lab.popen_nsntrace("-o", "x.pcap", "sleep", "1000")
+    # The command is keeper's child too, while it puts them in.
+    wait_for(lambda: alive(lab, "sleep", "1000"), 20, "the program")
+    kill_at_once(front, wait_roles(front.pid))
+    assert lab.sh("iptables-legacy -S").count("nsntrace:nsn-") == 2
+    told = cleanup(lab)
+    assert re.search("^Took rules tagged nsntrace:nsn-.* out of iptables-legacy[.]$",
+                     told, re.M), told
+    assert lab.sh("iptables-legacy -S") == before
