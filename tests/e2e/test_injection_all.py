@@ -331,7 +331,7 @@ def test_call_fails(broken, name, part):
         hits += result is not None
         wrong += result or []
     assert not wrong, "\n".join(wrong)
-    assert hits >= 0.9 * len(cases), f"{hits} of {len(cases)} have failed"
+    assert hits >= 0.75 * len(cases), f"{hits} of {len(cases)} have failed"
 
 
 def memory_is_short(lab, nth):

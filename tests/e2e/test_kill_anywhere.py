@@ -25,7 +25,7 @@ from waiting import wait_for
 
 SECONDS = 15
 PARTS = 12 if LONG else 2
-AT_CALLS = None if LONG else 100
+AT_CALLS = None if LONG else 110
 IN_THE_RUN = 240 if LONG else 24
 # How often a call is waited for that not every run makes.
 ATTEMPTS = 3
@@ -162,7 +162,7 @@ def kill_all(host, cases):
         hits += result is not None
         wrong += [f"{case}: {what}" for what in result or []]
     assert not wrong, "\n".join(wrong)
-    assert hits >= 0.9 * len(cases), f"{hits} of {len(cases)} were killed"
+    assert hits >= 0.8 * len(cases), f"{hits} of {len(cases)} were killed"
 
 
 def calls_to_die_at(host):
