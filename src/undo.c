@@ -250,16 +250,14 @@ static void release(struct held *held, struct restore *restore)
 }
 
 /* Without a lock on its record a value is as if it was never needed. */
-static int forgo(char **path, int *fd, int err)
+static int forgo(const char *path, int *fd, int err)
 {
 	struct restore restore = { 0 };
-	struct held held = { .file = *path, .fd = take_fd(fd) };
-	int ret = fail(err, "cannot lock %s", *path);
+	struct held held = { .file = xstrdup(path), .fd = take_fd(fd) };
 
-	*path = NULL;
 	release(&held, &restore);
 
-	return ret;
+	return fail(err, "cannot lock %s", path);
 }
 
 /* The record of a sysctl; the caller frees it. */
@@ -285,7 +283,7 @@ static int set_and_hold(struct undo *undo, const char *name, const char *value,
 	int ret = state_lock(*fd, LOCK_EX);
 
 	if (ret < 0)
-		return forgo(path, fd, -ret);
+		return forgo(*path, fd, -ret);
 	/* Changing the lock lets others in between. */
 	if (!state_is_current(*fd, *path) || is_empty(*fd) <= 0)
 		return 1;
@@ -297,7 +295,7 @@ static int set_and_hold(struct undo *undo, const char *name, const char *value,
 	/* Likewise: who had joined us may have put the old one back. */
 	ret = state_lock(*fd, LOCK_SH);
 	if (ret < 0)
-		return forgo(path, fd, -ret);
+		return forgo(*path, fd, -ret);
 	if (!state_is_current(*fd, *path))
 		return 1;
 	hold(undo, path, fd);
@@ -316,7 +314,7 @@ static int settle(struct undo *undo, const char *name, const char *value,
 	if (!ret)
 		ret = is_empty(*fd);
 	if (ret < 0)
-		return forgo(path, fd, -ret);
+		return forgo(*path, fd, -ret);
 	if (ret)
 		return set_and_hold(undo, name, value, path, fd);
 	ret = join(name, value);
