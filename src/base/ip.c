@@ -4,10 +4,26 @@
  */
 #include "base/ip.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The number of an interface that need not be there any more. */
+static uint32_t parse_scope(const char *text)
+{
+	char *end;
+	unsigned long scope;
+
+	if (!isdigit((unsigned char)*text))
+		return 0;
+	errno = 0;
+	scope = strtoul(text, &end, 10);
+
+	return *end || errno || scope > UINT32_MAX ? 0 : (uint32_t)scope;
+}
 
 /*
  * Read an IPv4 or IPv6 address in its usual notation; a link-local IPv6 one may
@@ -35,7 +51,7 @@ bool ip_parse(const char *text, struct ip *ip)
 	if (percent) {
 		ip->scope = if_nametoindex(percent + 1);
 		if (!ip->scope)
-			ip->scope = (uint32_t)strtoul(percent + 1, NULL, 10);
+			ip->scope = parse_scope(percent + 1);
 		if (!ip->scope)
 			return false;
 	}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A kernel that answers any bytes to whatever it is asked over netlink: links,
- * addresses, routes, sockets, the firewalls of others and what they tell of
- * themselves. Every question comes to an end, what is told to the asker is
- * sound, and so is every request that comes of it.
+ * addresses, routes, sockets, connections, the firewalls of others and what
+ * they tell of themselves. Every question comes to an end, what is told to the
+ * asker is sound, and so is every request that comes of it.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "netlink/conntrack.h"
 #include "netlink/foreign.h"
 #include "netlink/gauge.h"
 #include "netlink/nft_internal.h"
@@ -18,6 +19,8 @@
 #include "netlink/sockdiag.h"
 
 #include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 
 #define TAG	  FOREIGN_TAG "nsn-7:1"
 #define REPLY_MAX 32768
@@ -37,6 +40,21 @@ static void check(bool holds)
 		abort();
 }
 
+/* The kernel takes it for all connections if none is named. */
+static void check_deletion(const struct nlmsghdr *message)
+{
+	const struct nlattr *attr;
+	bool named = false;
+
+	if (message->nlmsg_type !=
+	    (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE))
+		return;
+	mnl_attr_for_each (attr, message, sizeof(struct nfgenmsg))
+		named |= mnl_attr_get_type(attr) == CTA_TUPLE_ORIG &&
+			 mnl_attr_get_payload_len(attr) > 0;
+	check(named);
+}
+
 /* In place of libmnl's: whole messages, and nothing behind the last one. */
 ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *bytes,
 			  size_t size)
@@ -48,8 +66,10 @@ ssize_t mnl_socket_sendto(const struct mnl_socket *nl, const void *bytes,
 	check(netlink_ok(message, left));
 	kernel.sequence = message->nlmsg_seq;
 	for (; netlink_ok(message, left);
-	     message = mnl_nlmsg_next(message, &left))
+	     message = mnl_nlmsg_next(message, &left)) {
 		check(message->nlmsg_flags & NLM_F_REQUEST);
+		check_deletion(message);
+	}
 	check(left == 0);
 
 	return (ssize_t)size;
@@ -234,11 +254,22 @@ static void ask_changes(void)
 	netlink_close(&rtnl.nl);
 }
 
+static void ask_connections(void)
+{
+	struct nft *nft = new_nft();
+	struct ip ip;
+
+	check(ip_parse("192.0.2.1", &ip));
+	conntrack_forget(nft, &ip);
+	nft_close(nft);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const questions[])(void) = {
-		ask_chains, ask_withdraw, ask_news,   ask_gauge,
-		ask_tables, ask_sockets,  ask_routes, ask_changes,
+		ask_chains, ask_withdraw, ask_news,
+		ask_gauge,  ask_tables,	  ask_sockets,
+		ask_routes, ask_changes,  ask_connections,
 	};
 
 	if (!size)

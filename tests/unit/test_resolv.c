@@ -106,6 +106,24 @@ static void test_scope(void **state)
 	free(text);
 }
 
+static void test_no_scope(void **state)
+{
+	static const char *const words[] = {
+		"7x", "-7", "+7", "0", "", "4294967303",
+	};
+	struct resolv resolv;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		char *text = xasprintf("nameserver fe80::1%%%s\n", words[i]);
+
+		resolv_parse(text, &resolv);
+		assert_int_equal(resolv.count, 1);
+		assert_int_equal(resolv.servers[0].scope, 0);
+		free(text);
+	}
+}
+
 static void test_too_many(void **state)
 {
 	char *text = xstrdup("");
@@ -298,6 +316,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_scope),
+		cmocka_unit_test(test_no_scope),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_with_servers),
 		with_directory(test_read),
