@@ -294,20 +294,21 @@ int capture_start(struct capture *capture, int fd)
 			capture->source->interface_count);
 	if (ret < 0)
 		goto out;
-	ret = -pthread_create(&capture->reader, NULL, read_frames, capture);
-	if (!ret && settings->freezer.kind)
+	/* Before the first packet, whose reader may have to tell it. */
+	if (settings->freezer.kind)
 		brake_start(&capture->brake);
+	ret = -pthread_create(&capture->reader, NULL, read_frames, capture);
 	lower_priority();
 	if (ret < 0)
 		goto out;
 	ret = -pthread_create(&capture->writer, NULL, write_frames, capture);
-	if (ret < 0) {
-		stop_reader(capture);
-		brake_stop(&capture->brake);
-	}
-out:
 	if (ret < 0)
+		stop_reader(capture);
+out:
+	if (ret < 0) {
+		brake_stop(&capture->brake);
 		sink_close(&capture->sink, NULL);
+	}
 
 	return ret;
 }

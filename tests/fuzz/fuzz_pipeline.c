@@ -211,7 +211,8 @@ static void fill_in(const struct shape *shape, struct sent *sent,
 	put(bytes + sent->field, sum);
 
 	sum = (uint16_t)~plain_sum(0, bytes + start, size - start);
-	put((uint8_t *)&sent->right, sum ? sum : UINT16_MAX);
+	/* For UDP, 0 means that there is none. */
+	put((uint8_t *)&sent->right, sum || !shape->udp ? sum : UINT16_MAX);
 }
 
 /* The bytes of a frame; then a bit or so that may topple. */
